@@ -1,0 +1,1 @@
+"""The server: coordinates rounds over shared parameters and never sees an event."""

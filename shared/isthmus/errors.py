@@ -1,0 +1,74 @@
+"""Every error that Isthmus raises on purpose, and the exit code that a command ends with.
+
+IsthmusError
+├── ScenarioError      10  a scenario file or option is wrong
+├── DataMissingError   11  a file, folder or package that should hold data is not there
+├── DataInvalidError   12  the data is there but breaks its contract
+├── FederationError    20  a round could not be finished (too few platforms, all replies refused)
+├── MessageRefusedError 21 a message breaks the protocol (names, shapes, finiteness, stale round)
+├── ResumeError        22  a checkpoint does not belong to this run, or is damaged
+└── OutboxError        30  something that may not leave a platform tried to
+
+Code 1 is an error that we did not foresee (please report it); code 2 is a wrong command line.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class IsthmusError(Exception):
+    """An error with a message for a person: what, which value, where; and what to do next.
+
+    Attributes:
+        exit_code: what a command that dies of it returns to the shell.
+        hint: what the reader can do next; empty when the message says it all.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ScenarioError(IsthmusError):
+    """A scenario file or a command's option holds a wrong value."""
+
+    exit_code = 10
+
+
+class DataMissingError(IsthmusError):
+    """A file, folder or package that should hold data is not there."""
+
+    exit_code = 11
+
+
+class DataInvalidError(IsthmusError):
+    """The data is there but breaks its contract."""
+
+    exit_code = 12
+
+
+class FederationError(IsthmusError):
+    """A round could not be finished."""
+
+    exit_code = 20
+
+
+class MessageRefusedError(IsthmusError):
+    """A message breaks the protocol and was not used."""
+
+    exit_code = 21
+
+
+class ResumeError(IsthmusError):
+    """A checkpoint is damaged or belongs to another run."""
+
+    exit_code = 22
+
+
+class OutboxError(IsthmusError):
+    """Something that may not leave a platform tried to leave it."""
+
+    exit_code = 30
