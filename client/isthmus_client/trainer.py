@@ -1,5 +1,4 @@
-"""The seam between a round's messages and a platform's training: Flower on one side, PyTorch on
-the other."""
+"""The seam between a round's messages (Flower) and a platform's training (PyTorch)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ BEHAVIOURS: Final = (
     "share",
     "search",
 )
-"""A behaviour's code is its place here plus one; code 0 is padding. Append only: codes are trained."""
+"""A behaviour's code is its place here plus one; 0 is padding. Append only: codes are trained."""
 
 PADDING: Final = 0
 _CODES: Final = {name: code for code, name in enumerate(BEHAVIOURS, start=1)}
