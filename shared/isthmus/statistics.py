@@ -1,0 +1,182 @@
+"""Differences between two models on the same users, with their uncertainty.
+
+Sources: B. Efron and R. Tibshirani, An Introduction to the Bootstrap (1993), chapters 13
+(percentile interval) and 16 (test by shifting to the null); T. Sakai, Evaluating Evaluation
+Metrics based on the Bootstrap (SIGIR 2006) for its use on paired ranking metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+
+_DRAWS_AT_ONCE = 1 << 21  # users drawn in one block: about 50 MB at the peak, whatever the sizes
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Candidate minus baseline, averaged over users, with a bootstrap interval.
+
+    Attributes:
+        mean: of the per-user differences, in the metric's unit.
+        low: lower end of the interval of `mean`.
+        high: upper end of the interval of `mean`.
+        relative: `mean` over the baseline's mean; None where that is 0.
+        relative_low: lower end of the interval of `relative`; None where it has none, because
+            resamples in which the baseline's mean is 0 reach the tail.
+        relative_high: upper end of the interval of `relative`; None as above.
+        users: paired users behind it.
+        p_value: two-sided, of the hypothesis that the true mean difference is 0; in (0, 1].
+    """
+
+    mean: float
+    low: float
+    high: float
+    relative: float | None
+    relative_low: float | None
+    relative_high: float | None
+    users: int
+    p_value: float
+
+
+def paired_bootstrap(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    *,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int,
+) -> Difference:
+    """The mean of `a - b` with its percentile interval under resampling of users.
+
+    Users are drawn together with both of their values, so what makes a user easy or hard for
+    both models cancels. Ends are taken outward to the next resample, and an interval that
+    misses its own estimate (possible only at low `confidence`) is stretched to it: both err on
+    the careful side.
+
+    Args:
+        a: the candidate's metric of each user, finite. (users,)
+        b: the baseline's metric of the same users in the same order, finite. (users,)
+        resamples: bootstrap resamples, at least 1.
+        confidence: coverage of the interval, in (0, 1).
+        seed: equal seeds give equal results.
+
+    Raises:
+        ValueError: other shapes, no users, values that are not finite, or a setting out of range.
+    """
+    candidate, baseline = _checked(a, b, resamples, confidence)
+    gain = candidate - baseline
+    means, bases = _resampled_means(gain, baseline, resamples, seed)
+    mean, base = float(gain.mean()), float(baseline.mean())
+    low, high = _interval(means, mean, confidence)
+    relative = mean / base if base else None
+    relative_low, relative_high = _relative_interval(means, bases, relative, confidence)
+    return Difference(
+        mean=mean,
+        low=low,
+        high=high,
+        relative=relative,
+        relative_low=relative_low,
+        relative_high=relative_high,
+        users=int(gain.size),
+        p_value=_p_value(means, mean),
+    )
+
+
+def equivalent(difference: Difference, margin: float) -> bool:
+    """Whether the candidate is shown to lose no more than `margin` of the baseline.
+
+    The lower of the two one-sided tests of Schuirmann (1987): the whole relative interval lies
+    above `-margin`. A gain is never held against the candidate. Without a relative interval
+    nothing is shown, and the answer is no, unless no user differs at all.
+
+    Args:
+        difference: candidate minus baseline.
+        margin: loss that counts as none, relative to the baseline: 0.01 is one per cent.
+
+    Raises:
+        ValueError: `margin` is negative or not finite.
+    """
+    if not 0 <= margin < np.inf:
+        raise ValueError(f"margin is {margin}, expected a finite number of at least 0")
+    if difference.low == difference.high == 0:
+        return True
+    return difference.relative_low is not None and difference.relative_low >= -margin
+
+
+def _checked(
+    a: npt.ArrayLike, b: npt.ArrayLike, resamples: int, confidence: float
+) -> tuple[Values, Values]:
+    """Both columns as float64, or a ValueError that names what is wrong."""
+    candidate = np.asarray(a, dtype=np.float64)
+    baseline = np.asarray(b, dtype=np.float64)
+    if candidate.ndim != 1 or candidate.shape != baseline.shape:
+        raise ValueError(f"shapes {candidate.shape} and {baseline.shape}: expected one (users,)")
+    if not candidate.size:
+        raise ValueError("no users: a difference needs at least one")
+    if not (np.isfinite(candidate).all() and np.isfinite(baseline).all()):
+        raise ValueError("a user's metric is NaN or infinite")
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}, expected at least 1")
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, expected between 0 and 1")
+    return candidate, baseline
+
+
+def _resampled_means(
+    gain: Values, baseline: Values, resamples: int, seed: int
+) -> tuple[Values, Values]:
+    """Means of both columns over the same drawn users. (resamples,), (resamples,)"""
+    means, bases = np.empty(resamples), np.empty(resamples)
+    start = 0
+    for drawn in _draws(gain.size, resamples, seed):
+        stop = start + len(drawn)
+        means[start:stop] = gain[drawn].mean(axis=1)
+        bases[start:stop] = baseline[drawn].mean(axis=1)
+        start = stop
+    return means, bases
+
+
+def _draws(users: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Blocks of users drawn with replacement. (block, users)"""
+    generator = np.random.default_rng(seed)
+    block = max(1, _DRAWS_AT_ONCE // users)
+    for start in range(0, resamples, block):
+        yield generator.integers(users, size=(min(block, resamples - start), users))
+
+
+def _interval(samples: Values, estimate: float, confidence: float) -> tuple[float, float]:
+    """Percentile interval, ends taken outward, stretched to hold `estimate`."""
+    tail = (1 - confidence) / 2
+    low = float(np.quantile(samples, tail, method="lower"))
+    high = float(np.quantile(samples, 1 - tail, method="higher"))
+    return min(low, estimate), max(high, estimate)
+
+
+def _relative_interval(
+    means: Values, bases: Values, relative: float | None, confidence: float
+) -> tuple[float | None, float | None]:
+    """Interval of the ratio of means; an end that runs off to infinity is None."""
+    if relative is None:
+        return None, None
+    # 0/0 says "no difference"; anything else over 0 has no bound.
+    unbounded = np.where(means == 0, 0.0, np.copysign(np.inf, means))
+    ratios = np.divide(means, bases, out=unbounded, where=bases != 0)
+    low, high = _interval(ratios, relative, confidence)
+    return _finite(low), _finite(high)
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _p_value(means: Values, mean: float) -> float:
+    """Share of resamples, shifted to the null, that are as far out as the estimate."""
+    slack = 1e-12 * max(1.0, abs(mean))  # sums in another order differ in the last bits
+    extreme = np.count_nonzero(np.abs(means - mean) >= abs(mean) - slack)
+    return float((extreme + 1) / (means.size + 1))
