@@ -1,0 +1,189 @@
+"""Full-ranking evaluation: every item of the catalogue is ranked, never a sample.
+
+Ties get their expected rank, so that a constant score earns what chance earns. Metrics follow
+Järvelin and Kekäläinen 2002 (NDCG with binary gains); hit rate and reciprocal rank use a user's
+best-ranked target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+
+from isthmus.behaviours import behaviour_code
+from isthmus_client.histories import Histories, Split
+
+Window = Literal["validation", "test"]
+Scores = npt.NDArray[np.float32]
+Scorer = Callable[[npt.NDArray[np.int64]], Scores]
+"""From users to a score for every item: (users,) -> (users, items)."""
+
+CUTOFF = 10  # ranks that NDCG, hit rate and coverage look at
+CHUNK = 256  # users scored at once; bounds memory at CHUNK * items * 4 bytes
+
+
+@dataclass(frozen=True)
+class Task:
+    """Who is ranked for in a window, and what counts as a hit.
+
+    Attributes:
+        users: those with at least one target. (tasks,)
+        history: 1 where a user met an item before the window. (tasks, items)
+        targets: 1 where a user meets an item in the window. (tasks, items)
+        masked: whether items of the history are left out of the ranking.
+    """
+
+    users: npt.NDArray[np.int64]
+    history: sparse.csr_matrix
+    targets: sparse.csr_matrix
+    masked: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Metrics per user, in the order of the task's users, and the coverage of all lists."""
+
+    users: npt.NDArray[np.int64]
+    ndcg: npt.NDArray[np.float64]
+    hit: npt.NDArray[np.float64]
+    reciprocal: npt.NDArray[np.float64]
+    coverage: float
+
+    def summary(self) -> dict[str, float]:
+        """Means over users under the names of results.json."""
+        return {
+            "ndcg@10": float(self.ndcg.mean()),
+            "hr@10": float(self.hit.mean()),
+            "mrr": float(self.reciprocal.mean()),
+            "coverage@10": self.coverage,
+            "users": float(self.users.size),
+        }
+
+
+def build_task(
+    histories: Histories,
+    split: Split,
+    window: Window,
+    items: int,
+    *,
+    masked: bool = True,
+    users: npt.NDArray[np.int64] | None = None,
+) -> Task:
+    """The users and targets of a window.
+
+    Args:
+        items: size of the catalogue.
+        masked: True asks for items new to the user (primary); False for all, repeats included.
+        users: who may take part; None = everyone.
+    """
+    start, stop = window_bounds(histories, split, window)
+    history = _incidence(histories, histories.offsets[:-1], start, items)
+    targets = _incidence(histories, start, stop, items, skip=behaviour_code("return"))
+    if masked:
+        targets = targets - targets.multiply(history)
+        targets.eliminate_zeros()
+    eligible = np.diff(targets.indptr) > 0
+    eligible &= start > histories.offsets[:-1]  # without a history there is nothing to rank from
+    chosen = np.flatnonzero(eligible)
+    if users is not None:
+        chosen = np.intersect1d(chosen, users)
+    return Task(chosen, history[chosen], targets[chosen].tocsr(), masked)
+
+
+def window_bounds(
+    histories: Histories, split: Split, window: Window
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """First and one-past-last event position of each user's window. (users,), (users,)."""
+    if window == "validation":
+        return split.train_stop, split.validation_stop
+    return split.validation_stop, histories.offsets[1:]
+
+
+def _incidence(
+    histories: Histories,
+    start: npt.NDArray[np.int64],
+    stop: npt.NDArray[np.int64],
+    items: int,
+    skip: int | None = None,
+) -> sparse.csr_matrix:
+    """1 where a user has an event on an item at positions start..stop. (users, items)."""
+    lengths = np.diff(histories.offsets)
+    user = np.repeat(np.arange(histories.users), lengths)
+    position = np.arange(histories.events)
+    inside = (position >= start[user]) & (position < stop[user])
+    if skip is not None:
+        inside &= histories.behaviours != skip
+    rows, columns = user[inside], histories.items[inside]
+    ones = np.ones(rows.size, dtype=np.float32)
+    matrix = sparse.csr_matrix((ones, (rows, columns)), shape=(histories.users, items))
+    matrix.data[:] = 1.0  # duplicates were summed
+    return matrix
+
+
+def rank(task: Task, scorer: Scorer) -> Ranking:
+    """Rank the catalogue for every user of the task and measure the lists."""
+    parts = [_measure(task, rows, scorer) for rows in _chunks(task.users.size)]
+    seen = np.zeros(task.history.shape[1], dtype=bool)
+    for _, top in parts:
+        seen[top] = True
+    metrics = np.concatenate([part for part, _ in parts]) if parts else np.zeros((0, 3))
+    coverage = float(seen.mean()) if seen.size else 0.0
+    return Ranking(task.users, metrics[:, 0], metrics[:, 1], metrics[:, 2], coverage)
+
+
+def _chunks(total: int) -> Iterator[slice]:
+    return (slice(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK))
+
+
+def _measure(
+    task: Task, rows: slice, scorer: Scorer
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """NDCG, hit and reciprocal rank of a chunk (rows, 3), and the items in its top lists."""
+    scores = scorer(task.users[rows]).astype(np.float32, copy=True)  # (rows, items)
+    history, targets = task.history[rows], task.targets[rows]
+    if task.masked:
+        scores[history.nonzero()] = -np.inf
+    ranks, row = expected_ranks(scores, targets)
+    top = _top(scores)
+    return _user_metrics(ranks, row, scores.shape[0]), np.unique(top)
+
+
+def expected_ranks(
+    scores: Scores, targets: sparse.csr_matrix
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Rank of every target (1 = best, ties at their mean rank) and its row, both (targets,)."""
+    ordered = torch.from_numpy(np.sort(scores, axis=1))
+    row, column = targets.nonzero()
+    counts = np.bincount(row, minlength=scores.shape[0])
+    slot = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
+    values = torch.full((scores.shape[0], max(int(counts.max(initial=0)), 1)), torch.inf)
+    values[row, slot] = torch.from_numpy(scores[row, column])  # (rows, most targets)
+    below = torch.searchsorted(ordered, values, side="left").numpy()[row, slot]
+    up_to = torch.searchsorted(ordered, values, side="right").numpy()[row, slot]
+    better, equal = scores.shape[1] - up_to, up_to - below - 1
+    return 1.0 + better + equal / 2.0, row.astype(np.int64)
+
+
+def _user_metrics(
+    ranks: npt.NDArray[np.float64], row: npt.NDArray[np.int64], rows: int
+) -> npt.NDArray[np.float64]:
+    """NDCG@10, hit@10 and reciprocal rank per row. (rows, 3)."""
+    gains = np.where(ranks <= CUTOFF, 1.0 / np.log2(1.0 + ranks), 0.0)
+    dcg = np.bincount(row, weights=gains, minlength=rows)
+    best = np.full(rows, np.inf)
+    np.minimum.at(best, row, ranks)
+    ideal = np.cumsum(1.0 / np.log2(np.arange(2, CUTOFF + 2)))
+    counts = np.clip(np.bincount(row, minlength=rows), 1, CUTOFF)
+    return np.stack([dcg / ideal[counts - 1], (best <= CUTOFF).astype(float), 1.0 / best], axis=1)
+
+
+def _top(scores: Scores) -> npt.NDArray[np.int64]:
+    """Items in each row's top list. (rows, CUTOFF) or narrower for a tiny catalogue."""
+    width = min(CUTOFF, scores.shape[1])
+    return np.argpartition(-scores, width - 1, axis=1)[:, :width].astype(np.int64)

@@ -1,0 +1,144 @@
+"""The shared encoder f_θ, g_θ: the one model that platforms train together (DESIGN §5).
+
+Score of item i for a user with history h: `a·s·prior(h, i) + <f(h), g(x_i)> + <f(h), r_i> + b_i`.
+Here live `f` (a causal transformer over the history's content vectors), `g` (a linear map of the
+item's content vector, zero at the start, so that round 0 ranks exactly like the prior) and the
+prior's sharpness `s`. `r`, `b` and `a` are private and live with the client.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isthmus.behaviours import BEHAVIOURS
+
+GAP_BUCKETS = 16  # log2 buckets of the seconds to the previous event; 0 = first event or untimed
+
+
+class SharedModule(nn.Module):
+    """Every parameter below a `SharedModule` may be exchanged."""
+
+
+class PrivateModule(nn.Module):
+    """No parameter below a `PrivateModule` ever leaves the platform."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Shapes of the shared encoder; part of the federation contract.
+
+    Attributes:
+        content: width of the content vectors (MiniLM: 384).
+        dim: width of user and item representations.
+        layers: transformer blocks.
+        heads: attention heads; divides `dim`.
+        expansion: width of a block's feed-forward part, in multiples of `dim`.
+        max_events: events of a history that the encoder reads, the latest ones.
+        prior_scale: starting sharpness of the prior's cosine in the softmax.
+    """
+
+    content: int = 384
+    dim: int = 64
+    layers: int = 2
+    heads: int = 2
+    expansion: int = 2
+    max_events: int = 50
+    prior_scale: float = 12.0
+
+
+class Block(nn.Module):
+    """A pre-norm causal transformer block made of plain linear layers.
+
+    Plain layers because per-user gradient norms need each weight to be used once, in its module.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.norm_attention = nn.LayerNorm(config.dim)
+        self.qkv = nn.Linear(config.dim, 3 * config.dim)
+        self.output = nn.Linear(config.dim, config.dim)
+        self.norm_mlp = nn.LayerNorm(config.dim)
+        self.widen = nn.Linear(config.dim, config.expansion * config.dim)
+        self.narrow = nn.Linear(config.expansion * config.dim, config.dim)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """One block. (batch, seq, dim) -> (batch, seq, dim)."""
+        batch, seq, dim = hidden.shape
+        qkv = self.qkv(self.norm_attention(hidden))  # (batch, seq, 3 * dim)
+        qkv = qkv.view(batch, seq, 3, self.heads, dim // self.heads).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.unbind(0)  # (batch, heads, seq, dim / heads)
+        mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        mixed = mixed.transpose(1, 2).reshape(batch, seq, dim)
+        hidden = hidden + self.output(mixed)
+        widened: Tensor = functional.gelu(self.widen(self.norm_mlp(hidden)))
+        narrow: Tensor = self.narrow(widened)
+        return hidden + narrow
+
+
+class SharedEncoder(SharedModule):
+    """User side `f`, item side `g`, and the sharpness of the prior."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.event = nn.Linear(config.content, config.dim)
+        self.behaviour = nn.Embedding(len(BEHAVIOURS) + 1, config.dim)
+        self.gap = nn.Embedding(GAP_BUCKETS, config.dim)
+        self.position = nn.Embedding(config.max_events, config.dim)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.dim)
+        self.item = nn.Linear(config.content, config.dim, bias=False)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(config.prior_scale)))
+
+    def users(self, content: Tensor, behaviours: Tensor, gaps: Tensor) -> Tensor:
+        """`f` at every position of left-aligned histories.
+
+        Args:
+            content: content vectors of the events. (batch, seq, content)
+            behaviours: codes of `isthmus.behaviours`, 0 where padded. (batch, seq)
+            gaps: time-gap buckets, see `gap_buckets`. (batch, seq)
+
+        Returns:
+            User representations; at a padded position they are meaningless. (batch, seq, dim)
+        """
+        batch, seq, _ = content.shape
+        position = torch.arange(seq, device=content.device).expand(batch, seq)
+        hidden = self.event(content) + self.behaviour(behaviours) + self.gap(gaps)
+        hidden = hidden + self.position(position)  # (batch, seq, dim)
+        for block in self.blocks:
+            hidden = block(hidden)
+        return self.norm(hidden)  # type: ignore[no-any-return]  # nn.Module's call is untyped
+
+    def items(self, content: Tensor) -> Tensor:
+        """`g` of items. (items, content) -> (items, dim)."""
+        return self.item(content)  # type: ignore[no-any-return]  # nn.Module's call is untyped
+
+    @property
+    def scale(self) -> Tensor:
+        """Sharpness of the prior's cosine, a positive scalar."""
+        return self.log_scale.exp()
+
+
+def initial_encoder(config: EncoderConfig, seed: int) -> SharedEncoder:
+    """A fresh encoder whose item side is zero; the same seed gives the same bytes."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = SharedEncoder(config)
+        for table in (encoder.behaviour, encoder.gap, encoder.position):
+            nn.init.normal_(table.weight, std=0.02)
+        for block in encoder.blocks:
+            assert isinstance(block, Block)
+            for layer in (block.qkv, block.output, block.widen, block.narrow):
+                nn.init.normal_(layer.weight, std=0.05)
+                nn.init.zeros_(layer.bias)
+        # Unit-norm content has entries near content^-0.5; this gives hidden entries near 1.
+        nn.init.normal_(encoder.event.weight, std=1.0)
+        nn.init.zeros_(encoder.event.bias)
+        nn.init.zeros_(encoder.item.weight)
+    return encoder
