@@ -1,0 +1,150 @@
+"""How the values of `isthmus.messages` look on the wire, free of any transport.
+
+A message from the server holds the records ARRAYS (the round's parameters) and PLAN; a platform's
+reply holds ARRAYS (its delta), REPLY and METRICS. A tensor travels as NumPy's `.npy` bytes, version
+1.0, little-endian float32 in C order; anything else is refused before it is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from io import BytesIO
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.lib import format as npy
+
+from isthmus.errors import MessageRefusedError
+from isthmus.messages import MAX_UPDATE_BYTES, PROTOCOL_VERSION, Scalar
+from isthmus.parameters import Shared, Tensor
+
+ARRAYS: Final = "arrays"
+PLAN: Final = "plan"
+REPLY: Final = "reply"
+METRICS: Final = "metrics"
+
+_MAX_HEADER: Final = 4096  # bytes of a .npy header; ours have 128
+_STYPE: Final = "numpy.ndarray"  # the name that Flower gives to .npy bytes
+_DTYPE: Final = "float32"
+
+
+class WireTensor(NamedTuple):
+    """One tensor as bytes, in the order of the fields of Flower's `Array`."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    stype: str
+    data: bytes
+
+
+class WireTensorLike(Protocol):
+    """Whatever carries these four; Flower's `Array` does."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    stype: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class ReplyHeader:
+    """What a platform says about its reply, next to its delta and its metrics."""
+
+    run_id: str
+    platform: str
+    round: int
+    users: int  # training users behind the delta; 0 for an evaluation, which has none
+    base: str  # fingerprint of the parameters that it received
+    protocol: int = PROTOCOL_VERSION
+
+    def to_record(self) -> dict[str, Scalar]:
+        """As flat scalars."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, object]) -> ReplyHeader:
+        """From flat scalars.
+
+        Raises:
+            MessageRefusedError: a field is missing, unknown or of the wrong type, or the platform
+                speaks another protocol.
+        """
+        kinds = {f.name: str if f.type == "str" else int for f in fields(cls)}
+        if odd := sorted(set(record) ^ set(kinds)):
+            raise MessageRefusedError(f"reply has missing or unknown fields: {odd}")
+        for name, kind in kinds.items():
+            if type(record[name]) is not kind:
+                got = type(record[name]).__name__
+                raise MessageRefusedError(f"reply: {name} is {got}, expected {kind.__name__}")
+        header = cls(**dict(record))  # type: ignore[arg-type]  # each type was just checked
+        if header.protocol != PROTOCOL_VERSION:
+            raise MessageRefusedError(
+                f"reply speaks protocol {header.protocol}, expected {PROTOCOL_VERSION}",
+                hint="install the same release of isthmus on both sides",
+            )
+        return header
+
+
+def pack(parameters: Shared) -> dict[str, WireTensor]:
+    """Each tensor as bytes, by name."""
+    return {name: _packed(tensor) for name, tensor in parameters.tensors.items()}
+
+
+def _packed(tensor: Tensor) -> WireTensor:
+    values = np.ascontiguousarray(tensor, dtype="<f4")
+    header = BytesIO()
+    layout = {"descr": "<f4", "fortran_order": False, "shape": tensor.shape}
+    npy.write_array_header_1_0(header, layout)
+    return WireTensor(_DTYPE, tensor.shape, _STYPE, header.getvalue() + values.tobytes())
+
+
+def unpack(arrays: Mapping[str, WireTensorLike]) -> Shared:
+    """The tensors, read-only and sharing the memory of their bytes.
+
+    Raises:
+        MessageRefusedError: more than MAX_UPDATE_BYTES, or a tensor whose bytes are not exactly
+            float32 values of its stated shape.
+    """
+    total = sum(len(array.data) for array in arrays.values())
+    if total > MAX_UPDATE_BYTES:
+        raise MessageRefusedError(f"arrays have {total} bytes, at most {MAX_UPDATE_BYTES} pass")
+    return Shared({name: _unpacked(name, array) for name, array in arrays.items()})
+
+
+def _unpacked(name: str, array: WireTensorLike) -> Tensor:
+    shape, offset = _read_header(name, array.data)
+    stated = (array.dtype, tuple(array.shape), array.stype)
+    if stated != (_DTYPE, shape, _STYPE):
+        raise MessageRefusedError(f"tensor {name!r} states {stated}, but holds float32 {shape}")
+    if len(array.data) - offset != 4 * math.prod(shape):
+        raise MessageRefusedError(f"tensor {name!r}: {len(array.data)} bytes do not fill {shape}")
+    return np.frombuffer(array.data, dtype="<f4", offset=offset).reshape(shape)
+
+
+def _read_header(name: str, data: bytes) -> tuple[tuple[int, ...], int]:
+    """The shape, and where the values start."""
+    stream = BytesIO(data[:_MAX_HEADER])
+    try:
+        version = npy.read_magic(stream)
+        shape, fortran, dtype = npy.read_array_header_1_0(stream, max_header_size=_MAX_HEADER)
+    except ValueError as error:
+        raise MessageRefusedError(f"tensor {name!r} is not in .npy form") from error
+    if version != (1, 0) or fortran or dtype != np.dtype("<f4"):
+        raise MessageRefusedError(f"tensor {name!r} is {dtype}, expected float32 in C order")
+    return shape, stream.tell()
+
+
+def finite_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics as plain floats, sorted by name.
+
+    Raises:
+        MessageRefusedError: a value is no number, or NaN or infinite.
+    """
+    for name, value in metrics.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+            raise MessageRefusedError(f"metric {name!r} is {type(value).__name__}, not a number")
+        if not math.isfinite(value):
+            raise MessageRefusedError(f"metric {name!r} is {value}, not a finite number")
+    return {name: float(metrics[name]) for name in sorted(metrics)}
