@@ -7,9 +7,11 @@ IsthmusError
 ├── FederationError    20  a round could not be finished (too few platforms, all replies refused)
 ├── MessageRefusedError 21 a message breaks the protocol (names, shapes, finiteness, stale round)
 ├── ResumeError        22  a checkpoint does not belong to this run, or is damaged
-└── OutboxError        30  something that may not leave a platform tried to
+├── OutboxError        30  something that may not leave a platform tried to
+└── NotInstalledError  40  a command needs packages of an extra that is not installed
 
-Code 1 is an error that we did not foresee (please report it); code 2 is a wrong command line.
+Code 1 is an error that we did not foresee (please report it), 2 a wrong command line, 130 an
+interruption from the keyboard.
 """
 
 from __future__ import annotations
@@ -72,3 +74,9 @@ class OutboxError(IsthmusError):
     """Something that may not leave a platform tried to leave it."""
 
     exit_code = 30
+
+
+class NotInstalledError(IsthmusError):
+    """A command needs packages that are not installed."""
+
+    exit_code = 40

@@ -1,0 +1,91 @@
+"""Everything that a simulation can be told, as one value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from isthmus.errors import ScenarioError
+
+Engine = Literal["memory", "ray"]
+ServerOptimiser = Literal["fedavg", "fedavgm", "fedadam"]
+
+
+class SimulationOptions(BaseModel):
+    """What to run, how, and where to put it. None leaves a setting to the scenario or the default.
+
+    Attributes:
+        scenario: a built-in scenario's name or the path of a TOML file.
+        data: folder of the data sets that a scenario names; None looks at its default places.
+        out: the run's folder; it belongs to the run alone.
+        cache: folder of the item embeddings, shared by all runs.
+        newcomer: platform that stays out of the federation to measure its first day.
+        encoder: folder of a Hugging Face text encoder.
+        rounds: of the federation, at most.
+        local_epochs: passes over a platform's training users in a round.
+        learning_rate: of the local AdamW.
+        engine: what carries the messages; the result does not depend on it.
+        workers: platforms that train at the same time; None is one per core.
+        resume: `out` holds an interrupted run of the same configuration: go on from there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scenario: str = "journey"
+    data: Path | None = None
+    out: Path
+    cache: Path = Path(".isthmus-cache")
+    seed: int = Field(default=7, ge=0, lt=2**31)
+    quick: bool = False
+    newcomer: str | None = None
+    encoder: Path | None = None
+    rounds: int | None = Field(default=None, ge=1)
+    local_epochs: float | None = Field(default=None, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    server_optimiser: ServerOptimiser | None = None
+    engine: Engine = "memory"
+    workers: int | None = Field(default=None, ge=1)
+    resume: bool = False
+
+
+DEPENDENT = (
+    "scenario",
+    "data",
+    "seed",
+    "quick",
+    "newcomer",
+    "encoder",
+    "rounds",
+    "local_epochs",
+    "learning_rate",
+    "server_optimiser",
+)
+"""Options that a result depends on; the others say where and how fast it is computed."""
+
+
+def checked(**values: Any) -> SimulationOptions:
+    """Options from a command line.
+
+    Raises:
+        ScenarioError: names every option whose value is out of range.
+    """
+    try:
+        return SimulationOptions(**values)
+    except ValidationError as error:
+        raise ScenarioError("; ".join(map(_finding, error.errors()))) from None
+
+
+def _finding(detail: ErrorDetails) -> str:
+    option = "--" + str(detail["loc"][0]).replace("_", "-")
+    return f"{option} {detail['input']}: {detail['msg'].lower()}"
+
+
+def default_out(scenario: str, seed: int, *, quick: bool, newcomer: str | None = None) -> Path:
+    """`isthmus-runs/SCENARIO-SEED`, with what sets a run apart in its name."""
+    parts = [Path(scenario).stem, str(seed)]
+    parts += [f"newcomer-{newcomer}"] if newcomer else []
+    parts += ["quick"] if quick else []
+    return Path("isthmus-runs") / "-".join(parts)
