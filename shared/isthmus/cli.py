@@ -38,7 +38,8 @@ app = typer.Typer(
     epilog="Begin with `isthmus simulate --quick`. Exit codes: docs/exit-codes.md.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
+    suggest_commands=False,  # Click does that itself
 )
 app.command()(doctor)
 
@@ -93,7 +94,7 @@ class LazyCommand(click.Command):
         target = self.entry.load()
         if isinstance(target, typer.Typer):
             return typer.main.get_group(target)
-        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
         alone.command(self.name)(target)
         return typer.main.get_command(alone)
 
@@ -102,7 +103,7 @@ class LazyCommand(click.Command):
 
     def _summary(self) -> str:
         """The module's first docstring line, read without importing it."""
-        note = rf" [dim](needs isthmus\[{self.extra}])[/dim]" if self._absent() else ""
+        note = f" (needs isthmus[{self.extra}])" if self._absent() else ""
         spec = find_spec(self.entry.module)
         if spec is None or spec.origin is None:
             return note
@@ -121,6 +122,7 @@ def command() -> click.Group:
         if entry.name in group.commands:
             raise IsthmusError(f"two packages bring the command {entry.name!r}: {entry.value}")
         group.add_command(LazyCommand(entry))
+    group.commands = dict(sorted(group.commands.items()))
     return group
 
 
