@@ -11,7 +11,7 @@ import ast
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -111,14 +111,18 @@ class LazyCommand(click.Command):
         return (ast.get_docstring(tree) or "").partition("\n")[0] + note
 
 
-def command() -> click.Group:
+def command(entries: Iterable[metadata.EntryPoint] | None = None) -> click.Group:
     """The whole command line, its sub-commands not yet imported.
+
+    Args:
+        entries: where the sub-commands are; None asks the installed packages.
 
     Raises:
         IsthmusError: two installed packages bring the same sub-command.
     """
     group = typer.main.get_group(app)
-    for entry in sorted(set(metadata.entry_points(group=GROUP)), key=lambda entry: entry.name):
+    found = metadata.entry_points(group=GROUP) if entries is None else entries
+    for entry in set(found):
         if entry.name in group.commands:
             raise IsthmusError(f"two packages bring the command {entry.name!r}: {entry.value}")
         group.add_command(LazyCommand(entry))
@@ -126,11 +130,11 @@ def command() -> click.Group:
     return group
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], entries: Iterable[metadata.EntryPoint] | None = None) -> int:
     """Run a command line; what to return to the shell. Every failure is printed here."""
     as_json = "--json" in arguments
     try:
-        result = command().main(list(arguments), prog_name="isthmus", standalone_mode=False)
+        result = command(entries).main(list(arguments), prog_name="isthmus", standalone_mode=False)
     except IsthmusError as error:
         if os.environ.get("ISTHMUS_DEBUG") == "1":
             traceback.print_exc()

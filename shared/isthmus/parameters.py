@@ -58,9 +58,9 @@ class _Named:
 def _frozen(name: str, tensor: Tensor) -> Tensor:
     if tensor.dtype != np.float32:
         raise MessageRefusedError(f"tensor {name!r} is {tensor.dtype}, not float32")
-    copy = np.ascontiguousarray(tensor)
-    if copy is tensor and tensor.flags.writeable:
-        copy = tensor.copy()
+    if tensor.flags.c_contiguous and not tensor.flags.writeable:
+        return np.asarray(tensor)
+    copy = np.array(tensor, order="C")  # unlike `ascontiguousarray`, keeps a scalar's shape ()
     copy.flags.writeable = False
     return copy
 
