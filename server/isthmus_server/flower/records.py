@@ -1,0 +1,93 @@
+"""Between the values of `isthmus.messages` and Flower's records, on the server's side."""
+
+from __future__ import annotations
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.common.serde import message_to_proto
+
+from isthmus.errors import MessageRefusedError
+from isthmus.messages import RoundPlan, Update
+from isthmus.parameters import Shared
+from isthmus.records import (
+    ARRAYS,
+    METRICS,
+    PLAN,
+    REPLY,
+    ReplyHeader,
+    finite_metrics,
+    pack,
+    unpack,
+)
+
+
+def to_arrays(parameters: Shared) -> ArrayRecord:
+    """The parameters as Flower's record."""
+    return ArrayRecord({name: Array(*wire) for name, wire in pack(parameters).items()})
+
+
+def from_arrays(arrays: ArrayRecord) -> Shared:
+    """The parameters of a record.
+
+    Raises:
+        MessageRefusedError: a tensor is not float32 or its bytes are damaged.
+    """
+    return unpack(arrays)
+
+
+def to_content(arrays: ArrayRecord, plan: RoundPlan) -> RecordDict:
+    """What the server sends to every platform of a round."""
+    return RecordDict({ARRAYS: arrays, PLAN: ConfigRecord(dict(plan.to_record()))})
+
+
+def update_of(reply: Message, run_id: str) -> Update:
+    """The update in a platform's reply to a training message.
+
+    Raises:
+        MessageRefusedError: an error, other records than agreed, another run, or damaged tensors.
+    """
+    header, metrics = _header_and_metrics(reply, run_id, {ARRAYS, REPLY, METRICS})
+    arrays = reply.content[ARRAYS]
+    if not isinstance(arrays, ArrayRecord):
+        raise MessageRefusedError(f"record {ARRAYS!r} holds no arrays")
+    return Update(
+        platform=header.platform,
+        round=header.round,
+        delta=from_arrays(arrays),
+        users=header.users,
+        base=header.base,
+        metrics=metrics,
+    )
+
+
+def metrics_of(reply: Message, run_id: str, platform: str, base: str) -> dict[str, float]:
+    """The metrics in a platform's reply to an evaluation message.
+
+    Raises:
+        MessageRefusedError: an error, other records than agreed, another run, a bad metric, or a
+            reply in another's name or about other parameters than those with fingerprint `base`.
+    """
+    header, metrics = _header_and_metrics(reply, run_id, {REPLY, METRICS})
+    if (header.platform, header.base) != (platform, base):
+        raise MessageRefusedError(f"{header.platform!r} evaluated other parameters than those sent")
+    return metrics
+
+
+def wire_bytes(message: Message) -> int:
+    """Bytes of the message as it is serialised for the wire."""
+    return int(message_to_proto(message).ByteSize())
+
+
+def _header_and_metrics(
+    reply: Message, run_id: str, records: set[str]
+) -> tuple[ReplyHeader, dict[str, float]]:
+    if reply.has_error():
+        raise MessageRefusedError(f"client error {reply.error.code}: {reply.error.reason}")
+    if odd := sorted(set(reply.content) ^ records):
+        raise MessageRefusedError(f"reply has missing or unknown records: {odd}")
+    config, metrics = reply.content.config_records, reply.content.metric_records
+    if REPLY not in config or METRICS not in metrics:
+        raise MessageRefusedError("reply has records of other kinds than agreed")
+    header = ReplyHeader.from_record(config[REPLY])
+    if header.run_id != run_id:
+        raise MessageRefusedError(f"stale: run {header.run_id!r}, expected {run_id!r}")
+    return header, finite_metrics(metrics[METRICS])

@@ -1,0 +1,282 @@
+"""The round as a pure state machine: no clock, no network, no disk; state in, state out.
+
+Order, and nothing else (any other order raises FederationError):
+
+    start ─► IDLE ─configure─► COLLECTING ─receive*, refuse*─► COLLECTING ─aggregate─► AGGREGATED
+    AGGREGATED ─optimise─► OPTIMISED ─commit─► IDLE | EVALUATING | DONE
+    EVALUATING ─conclude─► DONE
+
+Rules:
+1. A reply is checked before it is used: known platform, first reply of this round, this round,
+   the base's fingerprint, names and shapes, float32, finite, one user or more. A bad reply is
+   recorded with its reason and changes nothing else; it never raises.
+2. Fewer accepted updates than the minimum: `aggregate` raises; the state before stays good.
+3. Only `commit` changes the parameters that the next round starts from.
+4. After the last round (or an early stop) one evaluation validates the last parameters, if the
+   plan validates at all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+from isthmus.errors import FederationError, MessageRefusedError
+from isthmus.messages import MAX_UPDATE_BYTES, RoundPlan, Update
+from isthmus.parameters import Shared
+from isthmus_server.aggregate import weighted_mean
+from isthmus_server.config import ServerConfig
+from isthmus_server.history import (
+    Metrics,
+    PlatformRecord,
+    Refusal,
+    RoundRecord,
+    should_stop,
+    validation,
+)
+from isthmus_server.optimisers import Slots
+
+MAX_REASON = 300  # characters of a refusal's reason; the rest is cut
+
+
+class Phase(StrEnum):
+    """Where a run stands."""
+
+    IDLE = "idle"
+    COLLECTING = "collecting"
+    AGGREGATED = "aggregated"
+    OPTIMISED = "optimised"
+    EVALUATING = "evaluating"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class OpenRound:
+    """A round that is not committed yet."""
+
+    plan: RoundPlan
+    base: str  # fingerprint of the parameters sent out
+    cohort: frozenset[str]
+    accepted: Mapping[str, tuple[Update, int]] = field(default_factory=dict)  # with bytes up
+    refused: tuple[tuple[str, str, int], ...] = ()  # platform, reason, bytes up
+    mean: Shared | None = None
+    moved: tuple[Shared, Slots] | None = None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """A run between two calls.
+
+    Attributes:
+        round: the last committed round; 0 before the first.
+        parameters: what that round committed.
+        slots: the server optimiser's memory after it.
+        history: the committed rounds from 1 on.
+        evaluation: metrics by platform of the last parameters; empty before the end.
+    """
+
+    phase: Phase
+    round: int
+    parameters: Shared
+    slots: Slots
+    history: tuple[RoundRecord, ...] = ()
+    evaluation: Mapping[str, Metrics] = field(default_factory=dict)
+    open: OpenRound | None = None
+
+
+def start(config: ServerConfig, initial: Shared) -> RunState:
+    """A run before its first round."""
+    state = RunState(Phase.IDLE, 0, initial, config.optimiser.init(initial))
+    return replace(state, phase=next_phase(config, state))
+
+
+def next_phase(config: ServerConfig, state: RunState) -> Phase:
+    """What follows the last committed round: another round, the evaluation, or nothing."""
+    scores = validation(state.history, {}, config.score)[:-1]  # none yet of the last parameters
+    if state.round < config.rounds and not should_stop(scores, config.patience):
+        return Phase.IDLE
+    return Phase.EVALUATING if config.plan.validate and not state.evaluation else Phase.DONE
+
+
+def fingerprint(state: RunState) -> str:
+    """Of the committed parameters; taken from the last round's record where there is one."""
+    return state.history[-1].fingerprint if state.history else state.parameters.fingerprint()
+
+
+def configure(config: ServerConfig, state: RunState, cohort: Iterable[str]) -> RunState:
+    """Open the next round for these platforms.
+
+    Raises:
+        FederationError: out of order, or fewer platforms than the minimum.
+    """
+    _require(state, Phase.IDLE)
+    names = frozenset(cohort)
+    _require_quorum(config, state.round + 1, len(names), "are online")
+    plan = config.plan_for(state.round + 1)
+    opened = OpenRound(plan, fingerprint(state), names)
+    return replace(state, phase=Phase.COLLECTING, open=opened)
+
+
+def receive(state: RunState, sender: str, update: Update, bytes_up: int) -> RunState:
+    """Take one update, or record why not.
+
+    Args:
+        state: a run that collects.
+        sender: the platform that the transport says it is from.
+        update: as decoded.
+        bytes_up: of the serialised reply.
+
+    Raises:
+        FederationError: out of order.
+    """
+    opened = _opened(state, Phase.COLLECTING)
+    try:
+        _check(opened, state.parameters, sender, update)
+    except MessageRefusedError as reason:
+        return refuse(state, sender, str(reason), bytes_up)
+    accepted = {**opened.accepted, sender: (update, bytes_up)}
+    return replace(state, open=replace(opened, accepted=accepted))
+
+
+def refuse(state: RunState, sender: str, reason: str, bytes_up: int = 0) -> RunState:
+    """Record a reply that could not be used, such as a client's error.
+
+    Raises:
+        FederationError: out of order.
+    """
+    opened = _opened(state, Phase.COLLECTING)
+    refused = (*opened.refused, (sender, reason[:MAX_REASON], bytes_up))
+    return replace(state, open=replace(opened, refused=refused))
+
+
+def _check(opened: OpenRound, base: Shared, sender: str, update: Update) -> None:
+    """Raise MessageRefusedError with the first thing that is wrong with an update."""
+    if sender not in opened.cohort:
+        raise MessageRefusedError(f"platform {sender!r} is not in this round's cohort")
+    if update.platform != sender:
+        raise MessageRefusedError(f"{sender!r} answered in the name of {update.platform!r}")
+    if sender in opened.accepted:
+        raise MessageRefusedError(f"{sender!r} has already answered in this round")
+    if update.round != opened.plan.round:
+        raise MessageRefusedError(f"stale: round {update.round}, expected {opened.plan.round}")
+    if update.base != opened.base:
+        raise MessageRefusedError("it started from other parameters than those sent")
+    if type(update.users) is not int or update.users < 1:
+        raise MessageRefusedError(f"users is {update.users!r}, must be a count of 1 or more")
+    base.require_like(update.delta)
+    if update.delta.bytes > MAX_UPDATE_BYTES:
+        raise MessageRefusedError(f"update has {update.delta.bytes} bytes")
+    if not update.delta.is_finite():
+        raise MessageRefusedError("update holds NaN or infinite values")
+    if odd := [name for name, value in update.metrics.items() if not math.isfinite(value)]:
+        raise MessageRefusedError(f"metrics are not finite: {odd}")
+
+
+def aggregate(config: ServerConfig, state: RunState) -> RunState:
+    """Average what was accepted.
+
+    Raises:
+        FederationError: out of order, or too few updates; the message gives each refusal.
+    """
+    opened = _opened(state, Phase.COLLECTING)
+    reasons = "; ".join(f"{name}: {reason}" for name, reason, _ in opened.refused)
+    _require_quorum(config, opened.plan.round, len(opened.accepted), "sent a good update", reasons)
+    mean = weighted_mean([update for update, _ in opened.accepted.values()])
+    return replace(state, phase=Phase.AGGREGATED, open=replace(opened, mean=mean))
+
+
+def optimise(config: ServerConfig, state: RunState) -> RunState:
+    """Let the server optimiser move the parameters.
+
+    Raises:
+        FederationError: out of order, or the new parameters are not finite.
+    """
+    opened = _opened(state, Phase.AGGREGATED)
+    assert opened.mean is not None
+    moved, slots = config.optimiser.apply(state.parameters, opened.mean, state.slots)
+    if not moved.is_finite():
+        raise FederationError(
+            f"round {opened.plan.round}: the server optimiser left the finite numbers",
+            hint="lower the server's or the platforms' learning rate",
+        )
+    return replace(state, phase=Phase.OPTIMISED, open=replace(opened, moved=(moved, slots)))
+
+
+def commit(
+    config: ServerConfig, state: RunState, *, seconds: float, bytes_down: Mapping[str, int]
+) -> RunState:
+    """Close the round: its parameters become those of the run.
+
+    Args:
+        config: the run's.
+        state: a run whose parameters were moved.
+        seconds: the round took.
+        bytes_down: of the serialised message to each platform.
+
+    Raises:
+        FederationError: out of order.
+    """
+    opened = _opened(state, Phase.OPTIMISED)
+    assert opened.moved is not None
+    parameters, slots = opened.moved
+    record = _record(opened, parameters.fingerprint(), seconds, bytes_down)
+    closed = RunState(Phase.IDLE, opened.plan.round, parameters, slots, (*state.history, record))
+    return replace(closed, phase=next_phase(config, closed))
+
+
+def conclude(state: RunState, evaluation: Mapping[str, Metrics]) -> RunState:
+    """End the run with the validation of its last parameters.
+
+    Raises:
+        FederationError: out of order.
+    """
+    _require(state, Phase.EVALUATING)
+    ordered = {name: evaluation[name] for name in sorted(evaluation)}
+    return replace(state, phase=Phase.DONE, evaluation=ordered)
+
+
+def _record(
+    opened: OpenRound, committed: str, seconds: float, bytes_down: Mapping[str, int]
+) -> RoundRecord:
+    platforms = {
+        name: PlatformRecord(
+            users=update.users,
+            metrics=dict(sorted(update.metrics.items())),
+            update_norm=update.delta.norm(),
+            bytes_down=bytes_down.get(name, 0),
+            bytes_up=bytes_up,
+        )
+        for name, (update, bytes_up) in sorted(opened.accepted.items())
+    }
+    refused = tuple(
+        Refusal(name, reason, bytes_down.get(name, 0), bytes_up)
+        for name, reason, bytes_up in sorted(opened.refused)
+    )
+    silent = opened.cohort - platforms.keys() - {refusal.platform for refusal in refused}
+    return RoundRecord(
+        opened.plan.round, platforms, refused, tuple(sorted(silent)), seconds, committed
+    )
+
+
+def _require(state: RunState, phase: Phase) -> None:
+    if state.phase is not phase:
+        raise FederationError(f"the run is {state.phase}, this step needs it {phase}")
+
+
+def _opened(state: RunState, phase: Phase) -> OpenRound:
+    _require(state, phase)
+    assert state.open is not None
+    return state.open
+
+
+def _require_quorum(
+    config: ServerConfig, number: int, have: int, what: str, reasons: str = ""
+) -> None:
+    if have < config.minimum_platforms:
+        raise FederationError(
+            f"round {number}: {have} platforms {what}, the minimum is {config.minimum_platforms}"
+            + (f" ({reasons})" if reasons else ""),
+            hint="resume when more platforms can answer, or lower the minimum",
+        )
