@@ -1,0 +1,168 @@
+"""From a scenario to platforms that are ready to train: read, limit, cut, encode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.errors import DataInvalidError
+from isthmus.progress import Progress
+from isthmus_client.histories import (
+    Histories,
+    Split,
+    SplitKind,
+    leave_one_out,
+    split_by_time,
+)
+from isthmus_client.platform import Platform
+from isthmus_client.relations import PlatformTables
+from isthmus_client.text_encoder import HuggingFaceEncoder
+from isthmus_client.vector_cache import encode_cached
+from isthmus_simulations.scenarios.limits import Limits, restrict
+from isthmus_simulations.scenarios.scenario import PlatformPlan, Scenario, SplitPlan
+from isthmus_simulations.scenarios.sources import read_source
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A scenario's platforms, and what a report says about how they were made.
+
+    Attributes:
+        validation_start: ISO time in UTC of the one cut for all; None for leave-one-out.
+        test_start: the same for the test.
+        encoder: name of the text encoder.
+        warnings: findings that did not stop the preparation, one line each.
+    """
+
+    platforms: tuple[Platform, ...]
+    split_kind: SplitKind
+    validation_start: str | None
+    test_start: str | None
+    encoder: str
+    warnings: tuple[str, ...]
+
+
+def prepare(
+    scenario: Scenario,
+    *,
+    data: Path | None,
+    cache: Path,
+    seed: int,
+    quick: bool,
+    encoder: Path | None,
+    progress: Progress,
+) -> Prepared:
+    """Read, limit and cut every platform, and encode its items' texts.
+
+    Vectors are the encoder's own; centring and whitening belong to the model.
+
+    Args:
+        scenario: which platforms.
+        data: folder of the data sets that do not ship with a package; None = look for it.
+        cache: folder of the text vectors.
+        seed: draws the users where a platform has more than its limit.
+        quick: take the scenario's small variant.
+        encoder: folder of another text encoder; None = the scenario's, else the default.
+        progress: shows reading and encoding.
+
+    Raises:
+        DataMissingError: data or an encoder is not there.
+        DataInvalidError: data, the split's moments or an encoder's output are unusable.
+    """
+    chosen = scenario.quickened() if quick else scenario
+    tables = _read(chosen.platforms, data, seed, progress)
+    cut = _moments(chosen.split, [each.histories for each in tables])
+    splits = [_split(each.histories, cut) for each in tables]
+    text_encoder = HuggingFaceEncoder(encoder or chosen.encoder.directory)
+    texts = [text for each in tables for text in each.catalogue.texts]
+    vectors = encode_cached(texts, text_encoder, cache, progress)
+    ends = np.cumsum([len(each.catalogue) for each in tables])[:-1]
+    parts = zip(chosen.platforms, tables, np.split(vectors, ends), splits, strict=True)
+    return Prepared(
+        platforms=tuple(
+            Platform(plan.name, each.catalogue, own, each.histories, split)
+            for plan, each, own, split in parts
+        ),
+        split_kind=chosen.split.kind,
+        validation_start=_iso(cut[0]) if cut else None,
+        test_start=_iso(cut[1]) if cut else None,
+        encoder=text_encoder.name,
+        warnings=_warnings(chosen, tables),
+    )
+
+
+def _read(
+    plans: Sequence[PlatformPlan], data: Path | None, seed: int, progress: Progress
+) -> list[PlatformTables]:
+    tables = []
+    with progress.track("Reading platforms", len(plans)) as advance:
+        for plan in plans:
+            limits = Limits(
+                min_item_users=plan.min_item_users,
+                max_items=plan.max_items,
+                min_user_events=plan.min_user_events,
+                max_users=plan.max_users,
+            )
+            whole = read_source(plan, data)
+            tables.append(restrict(whole, limits, name=plan.name, seed=seed))
+            advance(1)
+    return tables
+
+
+def _moments(plan: SplitPlan, histories: Sequence[Histories]) -> tuple[int, int] | None:
+    """Where validation and test start, in Unix seconds; None for leave-one-out.
+
+    Raises:
+        DataInvalidError: no platform has times, or the two moments fall together.
+    """
+    if plan.kind == "leave-one-out":
+        return None
+    timed = [each.times for each in histories if each.timed]
+    if not timed:
+        raise DataInvalidError(
+            "the scenario is split by time, but no platform has times",
+            hint='set kind = "leave-one-out" under [split]',
+        )
+    times = np.sort(np.concatenate(timed))
+    cut = _moment(plan.validation, times), _moment(plan.test, times)
+    if not times[0] < cut[0] < cut[1] <= times[-1]:
+        raise DataInvalidError(
+            f"validation would start at {_iso(cut[0])} and test at {_iso(cut[1])}, but events "
+            f"run from {_iso(int(times[0]))} to {_iso(int(times[-1]))}",
+            hint="set validation and test under [split] so that each part has events",
+        )
+    return cut
+
+
+def _moment(value: float | str, times: np.ndarray) -> int:
+    """An ISO date (UTC where it names no zone), or the share of sorted times before it."""
+    if isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    return int(times[int(value * times.size)])
+
+
+def _iso(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _split(histories: Histories, cut: tuple[int, int] | None) -> Split:
+    """By time where there is a cut and times, leave-one-out otherwise."""
+    if cut is None or not histories.timed:
+        return leave_one_out(histories)
+    return split_by_time(histories, *cut)
+
+
+def _warnings(scenario: Scenario, tables: Sequence[PlatformTables]) -> tuple[str, ...]:
+    lines = [line for each in tables for line in each.warnings]
+    if scenario.split.kind == "time":
+        lines += [
+            f"{plan.name} has no times: it is split leave-one-out"
+            for plan, each in zip(scenario.platforms, tables, strict=True)
+            if not each.histories.timed
+        ]
+    return tuple(lines)

