@@ -17,6 +17,7 @@ help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## create .venv and install everything into it (at once when nothing changed)
+	@echo "$(VENV) is ready"
 
 # PyTorch goes first and alone, so that pip takes the very build that was asked for.
 $(STAMP): pyproject.toml
@@ -35,7 +36,6 @@ $(STAMP): pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev]'
 	@touch $(STAMP)
-	@echo "Installed. Try: make simulate"
 
 simulate: install ## the main job on the embedded data: trains, compares, writes a report (ARGS="--quick")
 	@$(BIN)/isthmus simulate $(ARGS)
