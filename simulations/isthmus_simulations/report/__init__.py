@@ -1,0 +1,1 @@
+"""What a run leaves for people: the page, the model card, the terminal's table."""
