@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from isthmus.parameters import Shared
 
@@ -97,7 +96,7 @@ def validation(
         for record in history
     ]
     return tuple(
-        MappingProxyType({n: float(m[score]) for n, m in sorted(report.items()) if score in m})
+        {n: float(m[score]) for n, m in sorted(report.items()) if score in m}
         for report in [*reports, last]
     )
 
