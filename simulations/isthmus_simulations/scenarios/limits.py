@@ -21,7 +21,7 @@ class Limits:
     """What to keep; 0 = no limit.
 
     Attributes:
-        min_item_users: users who touched an item, over all users.
+        min_item_users: users who touched an item, before any user is left out here.
         max_items: the items that most users touched, ties by catalogue order.
         min_user_events: a user's events on the kept items.
         max_users: drawn at random without regard to activity.

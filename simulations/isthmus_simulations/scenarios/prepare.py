@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,12 @@ from isthmus_client.relations import PlatformTables
 from isthmus_client.text_encoder import HuggingFaceEncoder
 from isthmus_client.vector_cache import encode_cached
 from isthmus_simulations.scenarios.limits import Limits, restrict
-from isthmus_simulations.scenarios.scenario import PlatformPlan, Scenario, SplitPlan
+from isthmus_simulations.scenarios.scenario import (
+    FilesPlatform,
+    PlatformPlan,
+    Scenario,
+    SplitPlan,
+)
 from isthmus_simulations.scenarios.sources import read_source
 
 
@@ -107,10 +112,17 @@ def _read(
                 min_user_events=plan.min_user_events,
                 max_users=plan.max_users,
             )
-            whole = read_source(plan, data)
+            whole = _read_one(plan, data)
             tables.append(restrict(whole, limits, name=plan.name, seed=seed))
             advance(1)
     return tables
+
+
+def _read_one(plan: PlatformPlan, data: Path | None) -> PlatformTables:
+    """A platform; what its reading found is told where a person can correct the files."""
+    tables = read_source(plan, data)
+    told = tuple(f"{plan.name}: {line}" for line in tables.warnings)
+    return replace(tables, warnings=told if isinstance(plan, FilesPlatform) else ())
 
 
 def _moments(plan: SplitPlan, histories: Sequence[Histories]) -> tuple[int, int] | None:

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never
 
 from isthmus_client.relations import PlatformTables
-from isthmus_simulations.scenarios.scenario import JourneyPlatform, PlatformPlan
+from isthmus_client.tables import TableOptions, read_tables
+from isthmus_simulations.scenarios.scenario import (
+    Amazon2018Platform,
+    AmazonP5Platform,
+    FilesPlatform,
+    JourneyPlatform,
+    OnlineRetailPlatform,
+    PlatformPlan,
+)
+from isthmus_simulations.scenarios.sources.amazon import read_amazon_2018, read_amazon_p5
 from isthmus_simulations.scenarios.sources.journey import read_journey
+from isthmus_simulations.scenarios.sources.online_retail import read_online_retail
 
 
 def read_source(plan: PlatformPlan, data: Path | None) -> PlatformTables:
@@ -23,4 +34,25 @@ def read_source(plan: PlatformPlan, data: Path | None) -> PlatformTables:
     match plan:
         case JourneyPlatform():
             return read_journey(plan)
-    raise NotImplementedError
+        case AmazonP5Platform():
+            return read_amazon_p5(plan, data)
+        case Amazon2018Platform():
+            return read_amazon_2018(plan, data)
+        case OnlineRetailPlatform():
+            return read_online_retail(plan, data)
+        case FilesPlatform():
+            return read_tables(_options(plan))
+    assert_never(plan)
+
+
+def _options(plan: FilesPlatform) -> TableOptions:
+    return TableOptions(
+        events=plan.events,
+        items=plan.items,
+        event_columns=plan.event_columns,
+        item_columns=plan.item_columns,
+        behaviours=plan.behaviours,
+        default_behaviour=plan.behaviour,
+        timed=plan.timed,
+        timestamp_unit=plan.timestamp_unit,
+    )
