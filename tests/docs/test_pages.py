@@ -1,0 +1,128 @@
+"""What the pages state is so."""
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from markdown_pages import PAGES, ROOT, tokens
+
+from isthmus import __version__, errors
+from isthmus.cli import LazyCommand, command
+from isthmus.errors import IsthmusError
+
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_resolve(page):
+    for pair in LINK.findall(FENCE.sub("", page.read_text())):
+        target, _, anchor = (pair[0] or pair[1]).partition("#")
+        if target.startswith(("http:", "https:")):
+            continue
+        file = page.parent / target if target else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name} links to {target}#{anchor}"
+
+
+def anchors(page: Path):
+    """Headings as GitHub names them."""
+    parsed = tokens(page)
+    titles = [
+        parsed[i + 1].content for i, token in enumerate(parsed) if token.type == "heading_open"
+    ]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_file_tree_is_true():
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "tree.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_exit_code_is_documented():
+    page = (ROOT / "docs" / "exit-codes.md").read_text()
+    documented = {
+        int(code): name
+        for code, name in re.findall(r"^\| (\d+) \| `?(\w+)`? \|", page, re.MULTILINE)
+    }
+    ours = {
+        error.exit_code: error.__name__
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, IsthmusError) and error is not IsthmusError
+    }
+    assert {code: name for code, name in documented.items() if 3 <= code < 130} == ours
+    assert {0, 1, 2, 130} <= set(documented)
+
+
+def test_the_changelog_knows_this_version():
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def leaves(group: click.Group, path: str = "isthmus"):
+    """Every command that does something, with the words that call it."""
+    for name in group.list_commands(click.Context(group)):
+        found = group.get_command(click.Context(group), name)
+        real = found.load() if isinstance(found, LazyCommand) else found
+        if isinstance(real, click.Group):
+            yield from leaves(real, f"{path} {name}")
+        else:
+            yield f"{path} {name}", real
+
+
+COMMANDS = dict(leaves(command()))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_documented_and_no_other(name):
+    page = (ROOT / "docs" / "cli.md").read_text()
+    assert f"\n## {name}\n" in page
+    section = page.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    documented = set(re.findall(r"^\| `(--[a-z-]+|[A-Z]+)", section, re.MULTILINE))
+    real = {option for parameter in COMMANDS[name].params for option in words(parameter)}
+    assert documented == real - {"--help"}
+
+
+def words(parameter: click.Parameter):
+    """An option's long names, or an argument's name in capitals."""
+    if isinstance(parameter, click.Option):
+        return [option for option in parameter.opts if option.startswith("--")]
+    return [str(parameter.name).upper()]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_an_example(name):
+    assert "Example: isthmus " in COMMANDS[name].help
+
+
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_options_and_a_reason(page):
+    text = page.read_text()
+    number = page.name[:4]
+    assert text.startswith(f"# {int(number)}. ")
+    for heading in ("## Context", "## Options", "## Decision", "## Consequences"):
+        assert f"\n{heading}\n" in text
+    assert re.search(r"^Status: (accepted|superseded by \[\d+)", text, re.MULTILINE)
+
+
+def test_decisions_are_numbered_without_a_gap():
+    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+def test_the_example_data_is_what_its_script_writes(tmp_path):
+    folder = ROOT / "docs" / "examples" / "two-shops"
+    runpy.run_path(str(folder / "generate.py"))["main"](tmp_path)
+    written = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert len(written) == 4
+    assert written == {file.name: file.read_bytes() for file in folder.glob("*.csv")}
