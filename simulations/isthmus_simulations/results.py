@@ -31,7 +31,7 @@ MODELS: tuple[ModelName, ...] = get_args(ModelName)
 """In the order of a report: baselines, what a platform can do alone, the federation, the bound."""
 
 MAIN_DIFFERENCE = "personalised - best baseline"
-"""The difference that headlines speak of: the candidate over the best model a platform has alone."""
+"""The difference of the headlines: the candidate over the best model that a platform has alone."""
 
 NewcomerModel = Literal["popularity", "item_knn", "prior", "local", "release", "personalised"]
 

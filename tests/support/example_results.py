@@ -21,6 +21,7 @@ from isthmus_simulations.results import (
     Metrics,
     ModelName,
     Newcomer,
+    NewcomerModel,
     NewcomerSize,
     PairedDifference,
     PlatformResults,
@@ -65,7 +66,7 @@ def example_results(**changes: Any) -> Results:
         "created": datetime(2025, 3, 14, 9, 26, tzinfo=UTC),
         "scenario": ScenarioInfo(
             name="journey",
-            description="Five departments of one retailer act as platforms with disjoint catalogues.",
+            description="Five departments of one retailer act as platforms.",
         ),
         "split": SplitInfo(
             kind="time",
@@ -75,8 +76,8 @@ def example_results(**changes: Any) -> Results:
         "privacy": Privacy(
             mechanism="none",
             statement="NOT PRIVATE: no clipping, no noise, no differential-privacy guarantee",
-            note="A person who uses k platforms is k users; their losses would add up. Here k is up "
-            "to 5, because the departments serve the same households.",
+            note="A person who uses k platforms is k users; their losses would add up. Here k is "
+            "up to 5, because the departments serve the same households.",
         ),
         "platforms": {name: _platform(name, place) for place, name in enumerate(_PLATFORMS)},
         "newcomer": _newcomer(),
@@ -188,7 +189,7 @@ def _newcomer() -> Newcomer:
     levels = {0: None, 100: 0.069, 300: 0.084, 1000: 0.106}
     sizes = []
     for users, local in levels.items():
-        models = {
+        models: dict[NewcomerModel, Metrics] = {
             "popularity": Metrics(ndcg=0.02 + 0.00004 * users, users=214),
             "prior": Metrics(ndcg=0.0939, users=214),
             "release": Metrics(ndcg=0.1102, users=214),

@@ -93,7 +93,7 @@ def _panel(results: Results, name: str, scale: Scale) -> ForestPanel:
         for platform, found in results.platforms.items()
         if name in found.differences and found.differences[name].relative is not None
     )
-    css = name.split(" - ")[0]
+    css = name.split(" - ", maxsplit=1)[0]
     return ForestPanel(formats.comparison(name), _EXPLAINED.get(name, ""), css, tuple(rows))
 
 

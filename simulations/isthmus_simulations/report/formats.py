@@ -33,7 +33,7 @@ def label(model: ModelName | NewcomerModel) -> str:
 
 
 def comparison(name: str) -> str:
-    """A difference's label for a reader: "federated - local" as "Federated − Local"."""
+    """A difference's label for a reader: "federated - local" with capitals and a minus sign."""
     sides = (_LABELS.get(side, side) for side in name.split(" - "))
     return f" {MINUS} ".join(sides)
 

@@ -9,7 +9,7 @@ from isthmus_simulations.report import formats
 from isthmus_simulations.report.scales import Scale, padded, spread
 from isthmus_simulations.results import CurvePoint, Newcomer, PlatformResults, Results
 
-WIDTH, HEIGHT = 340.0, 210.0  # of a panel, in its own units: about a pixel each
+# A panel is 350 x 210 of its own units, about a pixel each.
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 254.0, 12.0, 180.0  # the plot inside; labels stand to its right
 _LABEL_GAP = 13.0  # between direct labels
 
@@ -116,6 +116,12 @@ def newcomer_chart(newcomer: Newcomer) -> LinePanel:
     x = padded([float(place) for place in range(len(sizes))], LEFT, RIGHT, pad=0.04)
     x_ticks = tuple((x(place), formats.count(size.users)) for place, size in enumerate(sizes))
     return _panel("", series, {}, x, x_ticks, "own users")
+
+
+def newcomer_differences(newcomer: Newcomer | None) -> tuple[str, ...]:
+    """The labels of all differences, each once."""
+    sizes = newcomer.sizes if newcomer else ()
+    return tuple(dict.fromkeys(name for size in sizes for name in size.differences))
 
 
 def _panel(

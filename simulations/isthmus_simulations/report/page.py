@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from isthmus.files import write_text
-from isthmus_simulations.report import bars, formats, forest, lines, tables, verdicts
+from isthmus_simulations.report import bars, forest, formats, lines, tables, verdicts
 from isthmus_simulations.report.pictures import Gallery, Pictures, gallery
 from isthmus_simulations.results import Results
 
@@ -52,12 +52,17 @@ def render_report(results: Results, pictures: Pictures | None) -> str:
             results=results,
             verdicts=[verdicts.verdict(name, p) for name, p in results.platforms.items()],
             summary=verdicts.summary(results),
-            shortfall=results.privacy.statement.removeprefix("NOT PRIVATE: "),
+            shortfall=_sentence(results.privacy.statement.removeprefix("NOT PRIVATE: ")),
             gallery=drawn,
             gallery_data=_script_data(drawn),
             config=json.dumps(results.config, indent=2, ensure_ascii=False),
         )
     )
+
+
+def _sentence(text: str) -> str:
+    """With a capital and without a full stop."""
+    return text[:1].upper() + text[1:].rstrip(".")
 
 
 def environment() -> Environment:
@@ -69,8 +74,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("metric", "count", "lift", "absolute", "label", "comparison", "moment", "duration")
+    names = ("metric", "count", "lift", "label", "comparison", "moment")
     made.filters.update({name: getattr(formats, name) for name in names})
+    made.filters["kind"] = verdicts.kind
     return made
 
 
@@ -83,6 +89,7 @@ def _figures(results: Results) -> dict[str, Any]:
         "forest": forest.forest(results),
         "curves": lines.learning_curves(results),
         "newcomer_chart": lines.newcomer_chart(results.newcomer) if results.newcomer else None,
+        "newcomer_lifts": lines.newcomer_differences(results.newcomer),
         "certificates": bars.certificates(results),
         "stages": bars.stage_bars(results.cost),
         "facts": bars.cost_facts(results.cost),
