@@ -17,13 +17,13 @@ import numpy.typing as npt
 
 from isthmus.errors import DataInvalidError, DataMissingError
 from isthmus.files import digest
+from isthmus.offline import stay_offline
 from isthmus.progress import Progress
 
 Vectors = npt.NDArray[np.float32]
 
 DEFAULT_NAME: Final = "all-MiniLM-L6-v2"
 BATCH_TEXTS: Final = 64  # texts a forward pass; larger is not faster on a CPU (measured)
-_OFFLINE: Final = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
 
 
 class TextEncoder(Protocol):
@@ -153,8 +153,7 @@ def _default_directory() -> Path:
 
 def _sentence_transformers() -> Any:
     """The library, told beforehand to stay off the network and to draw no bars of its own."""
-    for variable in _OFFLINE:
-        os.environ[variable] = "1"
+    stay_offline()
     library = importlib.import_module("sentence_transformers")
     importlib.import_module("transformers.utils.logging").disable_progress_bar()
     return library

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
 
+from isthmus.doctor import DATA_FOLDER, DATA_VARIABLE
 from isthmus.errors import DataMissingError
-
-VARIABLE: Final = "ISTHMUS_DATA"
-DEFAULT: Final = Path("../shared/data")  # seen from the current folder
 
 
 def data_set(data: Path | None, name: str) -> Path:
@@ -21,8 +18,8 @@ def data_set(data: Path | None, name: str) -> Path:
     Raises:
         DataMissingError: the data folder, or this set in it, is not there.
     """
-    folder = data or Path(os.environ.get(VARIABLE) or DEFAULT)
-    hint = f"give the folder that holds {name}/ with --data or in {VARIABLE}"
+    folder = data or Path(os.environ.get(DATA_VARIABLE) or DATA_FOLDER)
+    hint = f"give the folder that holds {name}/ with --data or in {DATA_VARIABLE}"
     if not folder.is_dir():
         raise DataMissingError(f"the data folder {folder} is not there", hint=hint)
     if not (folder / name).is_dir():
