@@ -100,16 +100,16 @@ def _packed(tensor: Tensor) -> WireTensor:
     return WireTensor(_DTYPE, tensor.shape, _STYPE, header.getvalue() + values.tobytes())
 
 
-def unpack(arrays: Mapping[str, WireTensorLike]) -> Shared:
+def unpack(arrays: Mapping[str, WireTensorLike], *, max_bytes: int = MAX_UPDATE_BYTES) -> Shared:
     """The tensors, read-only and sharing the memory of their bytes.
 
     Raises:
-        MessageRefusedError: more than MAX_UPDATE_BYTES, or a tensor whose bytes are not exactly
+        MessageRefusedError: more bytes than the maximum, or a tensor whose bytes are not exactly
             float32 values of its stated shape.
     """
     total = sum(len(array.data) for array in arrays.values())
-    if total > MAX_UPDATE_BYTES:
-        raise MessageRefusedError(f"arrays have {total} bytes, at most {MAX_UPDATE_BYTES} pass")
+    if total > max_bytes:
+        raise MessageRefusedError(f"arrays have {total} bytes, at most {max_bytes} pass")
     return Shared({name: _unpacked(name, array) for name, array in arrays.items()})
 
 
