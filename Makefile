@@ -49,9 +49,10 @@ lint: install ## formatting, ruff, types and floors; changes nothing
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-fix: install ## let ruff repair what it can
+fix: install ## let ruff repair what it can, and bring the README's file tree up to date
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(BIN)/python docs/tree.py
 
 bench: install ## overhead of a federated round over a bare training loop
 	@OMP_NUM_THREADS=1 $(BIN)/isthmus benchmark rounds $(ARGS)

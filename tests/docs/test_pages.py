@@ -5,14 +5,17 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 from markdown_pages import PAGES, ROOT, tokens
+from pydantic import BaseModel
 
 from isthmus import __version__, errors
 from isthmus.cli import LazyCommand, command
 from isthmus.errors import IsthmusError
+from isthmus_simulations.scenarios import Scenario, builtin_scenarios
 
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)|!\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
@@ -67,6 +70,34 @@ def test_the_changelog_knows_this_version():
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def keys_of(model):
+    """The keys of a scenario file that a model and the models in it read."""
+    for name, field in model.model_fields.items():
+        yield name
+        for inner in models_in(field.annotation):
+            yield from keys_of(inner)
+
+
+def models_in(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from models_in(argument)
+
+
+def test_every_key_of_a_scenario_is_documented_and_no_other():
+    page = (ROOT / "docs" / "scenarios.md").read_text().partition("\n## Keys\n")[2]
+    documented = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    sections = set(re.findall(r"^### `\[+(\w+)\]+`", page, re.MULTILINE))
+    assert documented | sections == set(keys_of(Scenario))
+
+
+def test_every_built_in_scenario_is_documented():
+    page = (ROOT / "docs" / "scenarios.md").read_text()
+    listed = page.partition("## Built-in scenarios")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", listed, re.MULTILINE)) == set(builtin_scenarios())
+
+
 def leaves(group: click.Group, path: str = "isthmus"):
     """Every command that does something, with the words that call it."""
     for name in group.list_commands(click.Context(group)):
@@ -118,6 +149,12 @@ def test_a_decision_has_options_and_a_reason(page):
 
 def test_decisions_are_numbered_without_a_gap():
     assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+def test_the_readme_shows_the_example_as_it_is():
+    (shown,) = [token for token in tokens(ROOT / "README.md") if token.info == "toml"]
+    file = ROOT / "docs" / "examples" / "two-shops" / "two-shops.toml"
+    assert shown.content == file.read_text()
 
 
 def test_the_example_data_is_what_its_script_writes(tmp_path):
