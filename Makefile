@@ -21,17 +21,18 @@ install: $(STAMP) ## create .venv and install everything into it (at once when n
 
 # PyTorch goes first and alone, so that pip takes the very build that was asked for.
 $(STAMP): pyproject.toml
-	@python="$(PYTHON)"; \
-	for try in $$python python3 python3.12 python3.11; do \
-	  if "$$try" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null; \
-	  then python="$$try"; break; fi; python=""; \
+	@found=""; \
+	for python in $(or $(PYTHON),python3 python3.12 python3.11); do \
+	  if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
+	    2>/dev/null; then found="$$python"; break; fi; \
 	done; \
-	if [ -z "$$python" ]; then \
-	  echo "error: no Python 3.11 or 3.12 found; name one: make install PYTHON=/path/to/python3.11" >&2; \
+	if [ -z "$$found" ]; then \
+	  echo "error: $(or $(PYTHON),no python3) is no Python 3.11 or 3.12;" \
+	    "name one: make install PYTHON=/path/to/python3.12" >&2; \
 	  exit 1; \
 	fi; \
-	echo "Creating $(VENV) with $$("$$python" --version)"; \
-	"$$python" -m venv $(VENV)
+	echo "Creating $(VENV) with $$("$$found" --version)"; \
+	"$$found" -m venv $(VENV)
 	@echo "Installing $(TORCH), then Isthmus and what it needs (minutes, the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(TORCH)'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[simulation,dev]'
