@@ -25,7 +25,6 @@ _FROM_INTEGER: Final = "TRY_CAST(stamp // {unit} AS BIGINT)"
 _FROM_NUMBER: Final = "TRY_CAST(floor(stamp / {unit}) AS BIGINT)"
 _FROM_DATE: Final = "TRY_CAST(floor(epoch(stamp)) AS BIGINT)"
 _FROM_TEXT: Final = """coalesce(
-    TRY_CAST(stamp AS BIGINT) // {unit},
     TRY_CAST(floor(TRY_CAST(stamp AS DOUBLE) / {unit}) AS BIGINT),
     TRY_CAST(floor(epoch(TRY_CAST(stamp AS TIMESTAMPTZ))) AS BIGINT))"""
 _TEXT: Final = """coalesce(nullif(trim("text"), ''), nullif(concat_ws('. ',
