@@ -83,7 +83,7 @@ class Outbox:
             OutboxError: something may not leave; nothing did.
             OSError: the receipt could not be written; nothing left.
         """
-        _require_shared(delta)
+        require_shared(delta)
         processed = postprocess(delta, plan, self.postprocessors)
         self._check_update(processed, received)
         if type(users) is not int or users < 1:
@@ -115,7 +115,7 @@ class Outbox:
         return Update(self.platform, plan.round, Shared({}), 0, base, reported)
 
     def _check_update(self, update: Shared, received: Shared) -> None:
-        _require_shared(update)
+        require_shared(update)
         try:
             received.require_like(update)
         except MessageRefusedError as error:
@@ -163,7 +163,12 @@ class Outbox:
         append_receipt(self.receipts, body)
 
 
-def _require_shared(update: object) -> None:
+def require_shared(update: object) -> None:
+    """Refuse everything but a `Shared`, subclasses included.
+
+    Raises:
+        OutboxError: names the type.
+    """
     if type(update) is not Shared:
         raise OutboxError(
             f"a {type(update).__name__} tried to leave; only Shared parameters may",
