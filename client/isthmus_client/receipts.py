@@ -58,7 +58,7 @@ def append_receipt(path: Path, body: Mapping[str, Any]) -> str:
         line = {**body, "cut": torn, "previous": _hash_before(handle, end, path)}
         line["hash"] = _hash(line)
         handle.seek(end)
-        handle.write(json.dumps(line, sort_keys=True, allow_nan=False).encode() + b"\n")
+        handle.write(_line(line) + b"\n")
         handle.flush()
         os.fsync(handle.fileno())
     return str(line["hash"])
@@ -125,16 +125,20 @@ def _hash_before(handle: BinaryIO, end: int, path: Path) -> str:
 
 
 def _parsed(text: bytes) -> dict[str, Any] | None:
-    """The receipt in a line, or None if it does not match its own hash."""
+    """The receipt in a line, or None if it is not byte for byte what was written."""
     try:
         receipt = json.loads(text)
     except ValueError:
         return None
     if not isinstance(receipt, dict) or receipt.get("hash") != _hash(receipt):
         return None
-    return receipt
+    return receipt if _line(receipt) == text else None
 
 
 def _hash(receipt: Mapping[str, Any]) -> str:
     body = {name: value for name, value in receipt.items() if name != "hash"}
-    return digest(json.dumps(body, sort_keys=True).encode())
+    return digest(_line(body))
+
+
+def _line(receipt: Mapping[str, Any]) -> bytes:
+    return json.dumps(receipt, sort_keys=True, allow_nan=False).encode()

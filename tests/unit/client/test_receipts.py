@@ -36,6 +36,10 @@ def change(lines):
     lines[1] = lines[1].replace('"round": 2', '"round": 9')
 
 
+def respace(lines):
+    lines[1] = lines[1].replace(": ", ":\t", 1)
+
+
 def drop(lines):
     del lines[1]
 
@@ -52,7 +56,7 @@ def rewrite(lines):
     lines[1] = "{}"
 
 
-@pytest.mark.parametrize("alter", [change, drop, swap, repeat, rewrite])
+@pytest.mark.parametrize("alter", [change, respace, drop, swap, repeat, rewrite])
 def test_the_first_altered_line_is_found(tmp_path, alter):
     path = tmp_path / "a.jsonl"
     write_receipts(path)
