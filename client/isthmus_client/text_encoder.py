@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 
 from isthmus.errors import DataInvalidError, DataMissingError
 from isthmus.files import digest
@@ -23,6 +24,7 @@ from isthmus.progress import Progress
 Vectors = npt.NDArray[np.float32]
 
 DEFAULT_NAME: Final = "all-MiniLM-L6-v2"
+_UNLOADABLE: Final = (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError)
 BATCH_TEXTS: Final = 64  # texts a forward pass; larger is not faster on a CPU (measured)
 
 
@@ -133,7 +135,7 @@ class HuggingFaceEncoder:
             return library.SentenceTransformer(
                 str(folder), local_files_only=True, model_kwargs={"use_safetensors": True}
             )
-        except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+        except (*_UNLOADABLE, SafetensorError) as error:
             raise DataInvalidError(
                 f"text encoder {folder} cannot be loaded: {error}",
                 hint="it must be a sentence-transformers or Hugging Face encoder folder",
