@@ -88,7 +88,8 @@ def _plain(title: str | None) -> Table:
 def _figure(cell: Cell) -> Text:
     """A figure; one that is marked on the page is marked here."""
     marks = ("bold" if cell.best else "", "underline" if cell.served else "")
-    return Text(cell.text, style=" ".join(filter(None, marks)))
+    # A span, not the style of the whole text: padding must not be underlined.
+    return Text.assemble((cell.text, " ".join(filter(None, marks))))
 
 
 def _lift(row: Row) -> Text:

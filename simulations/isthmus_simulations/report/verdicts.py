@@ -103,8 +103,9 @@ def _gate_words(found: Kind, platform: PlatformResults) -> str:
         return ""
     served = _IN_WORDS[gate.served]
     if gate.decision == "federated":
-        still = ", deciding on the validation window, all the same" if found == "loss" else ""
-        return f"; the gate{still} serves {served}"
+        if found == "loss":
+            return f"; the gate, deciding on the validation window, serves {served} all the same"
+        return f"; the gate serves {served}"
     if found == "gain":
         return f"; the gate, deciding on the validation window, nevertheless keeps {served}"
     return f"; the gate keeps {served}, so nothing is lost"

@@ -1,0 +1,142 @@
+"""A release can be loaded as its card says, and nothing that was altered passes."""
+
+import json
+import re
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from example_results import example_results
+from safetensors.numpy import load_file, save_file
+
+from isthmus.border import split
+from isthmus.encoder import EncoderConfig, initial_encoder
+from isthmus.errors import DataInvalidError, DataMissingError
+from isthmus.parameters import Shared
+from isthmus_simulations.report.model_card import (
+    CARD_NAME,
+    ENCODER_NAME,
+    load_release,
+    render_card,
+    write_release,
+)
+from isthmus_simulations.results import Privacy, ScenarioInfo
+
+CONFIG = EncoderConfig(content=12, dim=8, layers=1, max_events=6)
+RESULTS = example_results()
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return split(initial_encoder(CONFIG, seed=5))[0]
+
+
+@pytest.fixture
+def folder(encoder, tmp_path):
+    write_release(encoder, asdict(CONFIG), RESULTS, tmp_path / "release")
+    return tmp_path / "release"
+
+
+def test_what_is_loaded_is_what_was_written(encoder, folder):
+    release = load_release(folder)
+    assert release.encoder.fingerprint() == encoder.fingerprint() == release.fingerprint
+    assert EncoderConfig(**release.config) == CONFIG
+    assert release.round == 30
+    assert sorted(entry.name for entry in folder.iterdir()) == [ENCODER_NAME, CARD_NAME]
+
+
+def test_the_cards_own_code_loads_it(encoder, folder, monkeypatch):
+    code = re.search(r"```python\n(.*?)```", (folder / CARD_NAME).read_text(), re.DOTALL).group(1)
+    monkeypatch.chdir(folder)
+    names = {}
+    exec(compile(code, CARD_NAME, "exec"), names)  # noqa: S102 - the card is ours
+    assert split(names["encoder"])[0].fingerprint() == encoder.fingerprint()
+
+
+def test_the_card_has_the_sections_of_mitchell_and_the_hash(encoder, folder):
+    card = (folder / CARD_NAME).read_text()
+    sections = re.findall(r"^## (.+)$", card, re.MULTILINE)
+    assert sections == [
+        "Model details",
+        "Intended use",
+        "Factors",
+        "Training data",
+        "Evaluation",
+        "Privacy",
+        "Limits and recommendations",
+        "How to load it",
+    ]
+    assert encoder.fingerprint() in card
+    assert "> **NOT PRIVATE" in card
+    assert "+7.9 %" in card
+
+
+def test_the_card_names_no_platform_that_took_part(encoder):
+    card = render_card(encoder, asdict(CONFIG), example_results(newcomer=None, warnings=()))
+    for name, platform in RESULTS.platforms.items():
+        assert name not in card
+        assert f"{platform.models['personalised'].ndcg:.4f}" not in card
+
+
+def test_a_private_run_states_its_budget_and_no_alarm(encoder):
+    private = Privacy(mechanism="local", statement="User-level DP", epsilon=8.0, delta=1e-6)
+    card = render_card(encoder, asdict(CONFIG), example_results(privacy=private))
+    assert "\N{GREEK SMALL LETTER EPSILON} = 8.0" in card
+    assert "NOT PRIVATE" not in card
+
+
+def test_foreign_text_is_no_markup(encoder):
+    hostile = ScenarioInfo(name="x\n# <b>bold</b>", description="[a](javascript:alert)")
+    card = render_card(encoder, asdict(CONFIG), example_results(scenario=hostile))
+    assert "<b>" not in card.replace("\\<b\\>", "")
+    assert "\n# <" not in card
+    assert "[a](" not in card.replace("\\[a\\](", "")
+
+
+def test_an_absent_release_is_named(tmp_path):
+    with pytest.raises(DataMissingError, match="no release"):
+        load_release(tmp_path)
+
+
+def test_a_cut_file_is_damaged(folder):
+    path = folder / ENCODER_NAME
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(DataInvalidError, match="damaged"):
+        load_release(folder)
+
+
+def test_one_altered_weight_is_noticed(folder):
+    path = folder / ENCODER_NAME
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(DataInvalidError, match="was altered"):
+        load_release(folder)
+
+
+def test_another_encoder_under_the_same_card_is_noticed(encoder, folder, tmp_path):
+    other = Shared({name: tensor + np.float32(1) for name, tensor in encoder.tensors.items()})
+    path = write_release(other, asdict(CONFIG), RESULTS, tmp_path / "other")
+    (folder / ENCODER_NAME).write_bytes(path.read_bytes())
+    with pytest.raises(DataInvalidError, match="describes another encoder"):
+        load_release(folder)
+
+
+def test_a_foreign_safetensors_file_is_refused(folder):
+    path = folder / ENCODER_NAME
+    save_file(load_file(path), path, {"format": "pt"})
+    with pytest.raises(DataInvalidError, match="format 'pt'"):
+        load_release(folder)
+
+
+def test_a_card_that_cannot_be_made_leaves_no_half_release(encoder, tmp_path):
+    with pytest.raises(TypeError):
+        write_release(encoder, {"dim": object()}, RESULTS, tmp_path / "release")
+    assert not (tmp_path / "release").exists()
+
+
+def test_the_metadata_hold_what_a_loader_needs(folder):
+    header = (folder / ENCODER_NAME).read_bytes()
+    length = int.from_bytes(header[:8], "little")
+    metadata = json.loads(header[8 : 8 + length])["__metadata__"]
+    assert set(metadata) == {"format", "config", "fingerprint", "round"}
