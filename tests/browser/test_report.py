@@ -125,7 +125,15 @@ def test_no_width_makes_the_page_itself_scroll_sideways(opened, report, width):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast_in_both_schemes(opened, report, scheme):
     page = opened(report, color_scheme=scheme)
-    for place in ("p.lede", "td.best", "td.lift.gain", "td.lift.loss", ".pill", ".banner span", "tbody small"):
+    for place in (
+        "p.lede",
+        "td.best",
+        "td.lift.gain",
+        "td.lift.loss",
+        ".pill",
+        ".banner span",
+        "tbody small",
+    ):
         assert contrast(page, place) >= 4.5, place
 
 
@@ -156,7 +164,7 @@ def test_print_shows_every_tab(opened, report):
 
 
 def test_hostile_text_is_shown_and_never_run(opened, hostile):
-    page = opened(hostile)
+    page = opened(hostile, width=400)
     assert page.locator("h1").inner_text() == HOSTILE
     box = page.locator(".map").first.bounding_box()
     page.locator(".map").first.scroll_into_view_if_needed()
@@ -169,4 +177,5 @@ def test_hostile_text_is_shown_and_never_run(opened, hostile):
     assert "<script>" in page.locator("#tip").inner_text()
     assert page.evaluate("window.hurt") is None
     assert page.title() != "hurt"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert page.locator("img").count() == 0

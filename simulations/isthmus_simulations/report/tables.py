@@ -119,7 +119,9 @@ def _columns(
     figures: Iterable[Mapping[ModelName, Metrics | BucketMetrics]],
 ) -> tuple[ModelName, ...]:
     """The models that have a figure anywhere, in a report's order."""
-    present = {m for models in figures for m, found in models.items() if found.ndcg is not None}
+    found = [pair for models in figures for pair in models.items() if pair[1].ndcg is not None]
+    # The user's own items cannot be new to the user: a column of zeros would say nothing.
+    present = {model for model, figure in found if figure.ndcg or model != "own_history"}
     return tuple(model for model in MODELS if model in present)
 
 
