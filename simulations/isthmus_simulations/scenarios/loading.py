@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from isthmus.errors import ScenarioError
 from isthmus_simulations.scenarios.scenario import Scenario
+
+_SOURCE_DEPTH: Final = 2  # where pydantic puts the source's name: platforms, 0, files, max_users
 
 
 def builtin_scenarios() -> list[str]:
@@ -57,22 +60,32 @@ def _parse(text: str, file: str, folder: Path) -> Scenario:
     try:
         return Scenario.model_validate_json(document, context={"folder": folder})
     except ValidationError as error:
-        lines = [f"  {_place(e['loc'])}: {_message(e)}" for e in error.errors()]
+        lines = [f"  {_place(e['loc'])}: {_message(e)}" for e in _own(error.errors())]
+        count = "a mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
         raise ScenarioError(
-            "\n".join([f"{file} has {len(lines)} mistakes:", *lines]),
+            "\n".join([f"{file} has {count}:", *lines]),
             hint="the keys of a scenario file are described in docs/scenarios.md",
         ) from error
 
 
+def _own(details: Sequence[ErrorDetails]) -> list[ErrorDetails]:
+    """Without what follows from the rest: a list of platforms is short when each was refused."""
+    inside = any(e["loc"][:1] == ("platforms",) and len(e["loc"]) > 1 for e in details)
+    return [e for e in details if not (inside and e["loc"] == ("platforms",))]
+
+
 def _place(location: tuple[int | str, ...]) -> str:
-    """A key as a person writes it: platforms[2].max_users."""
+    """A key as a person finds it: platforms[2].max_users, counted from 1."""
     text = ""
-    for part in location:
-        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}"
+    for depth, part in enumerate(location):
+        if isinstance(part, int):
+            text += f"[{part + 1}]"
+        elif not (depth == _SOURCE_DEPTH and location[0] == "platforms"):
+            text += f".{part}"
     return text.removeprefix(".") or "file"
 
 
-def _message(error: Mapping[str, Any]) -> str:
+def _message(error: ErrorDetails) -> str:
     """What is wrong, and the value where it is short enough to help."""
     text = str(error["msg"]).removeprefix("Value error, ")
     value = error["input"]

@@ -28,6 +28,7 @@ from isthmus_simulations.scenarios.scenario import (
     PlatformPlan,
     Scenario,
     SplitPlan,
+    iso_seconds,
 )
 from isthmus_simulations.scenarios.sources import read_source
 
@@ -153,8 +154,7 @@ def _moments(plan: SplitPlan, histories: Sequence[Histories]) -> tuple[int, int]
 def _moment(value: float | str, times: np.ndarray) -> int:
     """An ISO date (UTC where it names no zone), or the share of sorted times before it."""
     if isinstance(value, str):
-        moment = datetime.fromisoformat(value)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        return iso_seconds(value)
     return int(times[int(value * times.size)])
 
 

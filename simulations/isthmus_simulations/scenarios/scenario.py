@@ -6,7 +6,7 @@ Every key is checked; a key that is not here is an error. Paths are relative to 
 from __future__ import annotations
 
 from collections import Counter
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -36,10 +36,25 @@ def _known_behaviour(word: str) -> str:
     return word
 
 
+def iso_seconds(text: str) -> int:
+    """Unix seconds of an ISO date or time; UTC where it names no zone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+
+
+def _order(value: float | str) -> float:
+    """A moment as a number that grows with time."""
+    return iso_seconds(value) if isinstance(value, str) else value
+
+
 def _moment(value: float | str) -> float | str:
     """A share of all events strictly between 0 and 1, or an ISO date."""
     if isinstance(value, str):
-        datetime.fromisoformat(value)
+        iso_seconds(value)
     elif not 0 < value < 1:
         raise ValueError(f"{value} is not between 0 and 1; give a share of events or an ISO date")
     return value
@@ -76,7 +91,7 @@ class SplitPlan(_Model):
                 raise ValueError("leave-one-out has no validation or test moment; remove them")
         elif type(self.validation) is not type(self.test):
             raise ValueError("validation and test must both be dates or both be shares")
-        elif not self.validation < self.test:  # type: ignore[operator]  # same type: just checked
+        elif not _order(self.validation) < _order(self.test):
             raise ValueError(f"validation {self.validation} is not before test {self.test}")
         return self
 
