@@ -128,11 +128,11 @@ def _parsed(text: bytes) -> dict[str, Any] | None:
     """The receipt in a line, or None if it is not byte for byte what was written."""
     try:
         receipt = json.loads(text)
-    except ValueError:
+        if not isinstance(receipt, dict) or receipt.get("hash") != _hash(receipt):
+            return None
+        return receipt if _line(receipt) == text else None
+    except ValueError:  # no JSON, or NaN in it
         return None
-    if not isinstance(receipt, dict) or receipt.get("hash") != _hash(receipt):
-        return None
-    return receipt if _line(receipt) == text else None
 
 
 def _hash(receipt: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from flwr.supercore.task_identity import TaskIdentity
 NUM_PARTITIONS = "num-partitions"
 PARTITION_ID = "partition-id"
 _FIRST_NODE = 2  # Flower keeps 0 for nobody and 1 for the SuperLink
+_ID_LENGTH = 36  # characters, as Flower's ids have, so that messages are as long as Flower's
 _log = logging.getLogger(__name__)
 
 
@@ -103,7 +104,7 @@ class MemoryGrid(Grid):
             if id(content) not in contents:
                 contents[id(content)] = (content, _to_bytes(content))
             data = contents[id(content)][1]
-            message.metadata.__dict__["_message_id"] = str(next(self._numbers))
+            message.metadata.__dict__["_message_id"] = f"{next(self._numbers):0{_ID_LENGTH}d}"
             ids.append(message.metadata.message_id)
             self._replies[ids[-1]] = self._pool.submit(self._deliver, message, data)
         return ids

@@ -67,7 +67,7 @@ def run_on_ray(
     grid = InMemoryGrid(factory, pull_interval=_POLL_S)
     grid.set_run(run)
     server = _ServerThread(server_app, grid, run)
-    with _quiet(), _temporary_folder() as folder:
+    with _quiet(), _environment(), _temporary_folder() as folder:
         server.start()
         try:
             vce.start_vce(
@@ -144,6 +144,7 @@ def _backend(folder: Path, workers: int) -> dict[str, Any]:
     """Settings of Flower's Ray backend."""
     return {
         "init_args": {
+            "_node_ip_address": "127.0.0.1",  # not to be seen from outside
             "_temp_dir": str(folder),
             "include_dashboard": False,
             "log_to_driver": False,
@@ -158,10 +159,9 @@ def _backend(folder: Path, workers: int) -> dict[str, Any]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Let only errors of Flower and Ray through, and give PYTHONPATH back afterwards."""
+    """Let only errors of Flower and Ray through."""
     loggers = [logging.getLogger(name) for name in ("flwr", "ray")]
     levels = [logger.level for logger in loggers]
-    path = os.environ.get("PYTHONPATH")
     for logger in loggers:
         logger.setLevel(logging.ERROR)
     try:
@@ -169,9 +169,24 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        os.environ.pop("PYTHONPATH", None)  # Flower's backend adds the whole of sys.path to it
-        if path is not None:
-            os.environ["PYTHONPATH"] = path
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """What Ray and Flower read or change in the environment, put back afterwards."""
+    changed = {
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # Flower adds the whole of sys.path to it
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it Ray warns and hides accelerators
+    }
+    before = {name: os.environ.get(name) for name in changed}
+    os.environ.update(changed)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

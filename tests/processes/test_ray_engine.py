@@ -1,0 +1,71 @@
+"""Flower's Simulation Engine on Ray: the same bytes, quiet, and nothing is left behind."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from toy_platforms import INITIAL, server_config, toy_from_folder
+
+from isthmus_server.checkpoints import CheckpointStore
+from isthmus_server.optimisers import FedAdam
+from isthmus_simulations.engines.runner import run_federation
+
+PROGRAM = Path(__file__).parents[1] / "support" / "federation_program.py"
+
+pytestmark = pytest.mark.slow
+
+
+def ray_processes():
+    """Command lines of Ray's servers that are alive."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue  # it ended while we looked
+        if "/ray/core/" in line or line.startswith("ray::"):
+            found.append(line)
+    return found
+
+
+@pytest.fixture(scope="module")
+def on_ray(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ray")
+    before = set(Path(tempfile.gettempdir()).glob("isthmus*")), ray_processes()
+    done = subprocess.run(
+        [sys.executable, PROGRAM, folder, "--engine", "ray", "--loopback-only"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    after = set(Path(tempfile.gettempdir()).glob("isthmus*")), ray_processes()
+    return done, before, after
+
+
+def test_it_gives_the_same_bytes_as_the_memory_engine(on_ray, tmp_path):
+    done, _, _ = on_ray
+    assert done.returncode == 0, done.stderr
+    here = run_federation(
+        "memory",
+        server_config=server_config(rounds=4, optimiser=FedAdam()),
+        initial=INITIAL,
+        store=CheckpointStore(tmp_path / "rounds"),
+        receipts=tmp_path / "receipts",
+        folders=[tmp_path / name for name in ("a", "bb", "ccc")],
+        trainer_factory=toy_from_folder,
+    )
+    assert done.stdout.splitlines() == [here.final.fingerprint(), str(here.validation[-1])]
+
+
+def test_it_is_quiet(on_ray):
+    assert on_ray[0].stderr == ""
+
+
+def test_no_process_and_no_folder_is_left(on_ray):
+    _, before, after = on_ray
+    assert after == before
