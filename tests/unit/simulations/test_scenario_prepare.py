@@ -1,0 +1,163 @@
+"""From a scenario to platforms: cuts, vectors in their places, warnings, and the quick variant."""
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+from tiny_encoder import save_tiny_encoder
+
+from isthmus.errors import DataInvalidError
+from isthmus.progress import Silent
+from isthmus_client.text_encoder import HuggingFaceEncoder
+from isthmus_simulations.scenarios import load_scenario, prepare
+
+DAY = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return save_tiny_encoder(tmp_path_factory.mktemp("encoders") / "tiny")
+
+
+def write_platform(folder, name, users, days, *, titles=("red pen", "blue pen", "ink")):
+    """Each user has one event a day; the item follows the day and the user."""
+    items = "".join(f"{name}{row},{title}\n" for row, title in enumerate(titles))
+    (folder / f"{name}-items.csv").write_text("item_id,title\n" + items)
+    events = "".join(
+        f"u{user},{name}{(day + user) % len(titles)},{(DAY + timedelta(days=day)).isoformat()}\n"
+        for user in range(users)
+        for day in range(days)
+    )
+    (folder / f"{name}-events.csv").write_text("user_id,item_id,timestamp\n" + events)
+
+
+def write_scenario(folder, head="", options=None):
+    platforms = "".join(
+        f'[[platforms]]\nname = "{name}"\nsource = "files"\nevents = "{name}-events.csv"\n'
+        f'items = "{name}-items.csv"\n{extra}\n'
+        for name, extra in (options or {"shop": "", "stall": ""}).items()
+    )
+    (folder / "mine.toml").write_text(f'name = "mine"\n{head}\n{platforms}')
+    return load_scenario(folder / "mine.toml")
+
+
+def prepared(scenario, folder, encoder, *, quick=False, seed=7):
+    return prepare(
+        scenario,
+        data=None,
+        cache=folder / "cache",
+        seed=seed,
+        quick=quick,
+        encoder=encoder,
+        progress=Silent(),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_platform(tmp_path, "shop", users=7, days=20)
+    write_platform(tmp_path, "stall", users=3, days=40, titles=("green ink", "red pen"))
+    return tmp_path
+
+
+def test_one_wall_clock_cut_for_all_at_the_quantiles_of_all_events(folder, encoder):
+    result = prepared(write_scenario(folder), folder, encoder)
+    # 140 events of shop on days 0-19 and 120 of stall on days 0-39, sorted: 208 of the 260 lie
+    # before day 22.67, that is on day 22; 234 lie before day 31.
+    assert result.validation_start == "2024-01-23T00:00:00Z"
+    assert result.test_start == "2024-02-01T00:00:00Z"
+    shop, stall = result.platforms
+    assert (shop.split.kind, stall.split.kind) == ("time", "time")
+    assert (shop.split.train_stop == shop.histories.offsets[1:]).all()
+    parts = stall.split.train_stop - stall.histories.offsets[:-1]
+    assert parts.tolist() == [22] * 3
+    assert (stall.split.validation_stop - stall.split.train_stop).tolist() == [9] * 3
+
+
+def test_explicit_dates(folder, encoder):
+    dates = "[split]\nvalidation = 2024-01-11\ntest = 2024-01-16T00:00:00+01:00\n"
+    result = prepared(write_scenario(folder, dates), folder, encoder)
+    assert result.validation_start == "2024-01-11T00:00:00Z"
+    assert result.test_start == "2024-01-15T23:00:00Z"
+    shop = result.platforms[0]
+    assert (shop.split.train_stop - shop.histories.offsets[:-1]).tolist() == [10] * 7
+    assert (shop.split.validation_stop - shop.split.train_stop).tolist() == [5] * 7
+
+
+def test_dates_outside_the_data(folder, encoder):
+    scenario = write_scenario(folder, "[split]\nvalidation = 2025-01-01\ntest = 2025-02-01\n")
+    with pytest.raises(DataInvalidError, match="events run from 2024-01-01T00:00:00Z to 2024-02"):
+        prepared(scenario, folder, encoder)
+
+
+def test_leave_one_out(folder, encoder):
+    result = prepared(write_scenario(folder, '[split]\nkind = "leave-one-out"'), folder, encoder)
+    assert (result.split_kind, result.validation_start, result.test_start) == (
+        "leave-one-out",
+        None,
+        None,
+    )
+    shop = result.platforms[0]
+    assert (shop.histories.offsets[1:] - shop.split.validation_stop).tolist() == [1] * 7
+
+
+def test_a_platform_without_times_is_left_one_out_with_a_warning(folder, encoder):
+    scenario = write_scenario(folder, options={"shop": "", "stall": "timed = false"})
+    result = prepared(scenario, folder, encoder)
+    assert [platform.split.kind for platform in result.platforms] == ["time", "leave-one-out"]
+    assert result.warnings == ("stall has no times: it is split leave-one-out",)
+    # The cut ignores stall's counters: 112 of shop's 140 events lie before day 16.
+    assert result.validation_start == "2024-01-17T00:00:00Z"
+
+
+def test_a_time_split_needs_times(folder, encoder):
+    scenario = write_scenario(folder, options={"stall": "timed = false"})
+    with pytest.raises(DataInvalidError, match="no platform has times") as caught:
+        prepared(scenario, folder, encoder)
+    assert "leave-one-out" in caught.value.hint
+
+
+def test_vectors_are_the_encoders_own_in_catalogue_order(folder, encoder):
+    result = prepared(write_scenario(folder), folder, encoder)
+    model = HuggingFaceEncoder(encoder)
+    for platform in result.platforms:
+        expected = model.encode(platform.catalogue.texts, Silent())
+        np.testing.assert_allclose(platform.vectors, expected, atol=1e-6)
+    shop, stall = result.platforms
+    same = shop.catalogue.texts.index("red pen"), stall.catalogue.texts.index("red pen")
+    assert shop.vectors[same[0]].tobytes() == stall.vectors[same[1]].tobytes()
+    assert result.encoder == "tiny"
+
+
+def test_the_scenarios_encoder_serves_where_none_is_given(folder, encoder):
+    scenario = write_scenario(folder, f'[encoder]\ndirectory = "{encoder}"')
+    assert prepared(scenario, folder, None).encoder == "tiny"
+
+
+def test_a_second_preparation_is_the_same_bytes(folder, encoder):
+    scenario = write_scenario(folder)
+    first, second = (prepared(scenario, folder, encoder) for _ in range(2))
+    for one, other in zip(first.platforms, second.platforms, strict=True):
+        assert one.vectors.tobytes() == other.vectors.tobytes()
+        assert one.histories.items.tobytes() == other.histories.items.tobytes()
+
+
+def test_single_event_users_are_warned_about_by_platform(folder, encoder):
+    with (folder / "shop-events.csv").open("a") as events:
+        events.write("once,shop0,2024-01-03\n")
+    result = prepared(write_scenario(folder), folder, encoder)
+    line = "shop: shop-events.csv: 1 of 8 users have a single event and were left out"
+    assert result.warnings == (line,)
+
+
+def test_quick_is_smaller(folder, encoder):
+    quick = '[quick]\nplatforms = ["shop"]\nmax_users = 4\nmax_items = 2\n'
+    scenario = write_scenario(folder, options={"shop": "", "stall": quick})
+    (shop,) = prepared(scenario, folder, encoder, quick=True).platforms
+    assert (shop.name, shop.histories.users, len(shop.catalogue)) == ("shop", 4, 2)
+
+
+def test_limits_come_from_the_scenario(folder, encoder):
+    options = {"shop": "max_users = 5\nmax_items = 2", "stall": "min_user_events = 30"}
+    shop, stall = prepared(write_scenario(folder, options=options), folder, encoder).platforms
+    assert (shop.histories.users, len(shop.catalogue), stall.histories.users) == (5, 2, 3)
