@@ -156,9 +156,11 @@ def luminance(colour):
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def test_print_shows_every_tab(opened, report):
-    page = opened(report)
+def test_print_shows_every_tab_within_a_sheet(opened, report):
+    sheet = 690  # CSS pixels: A4 less margins of 14 mm
+    page = opened(report, width=sheet)
     page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth") <= sheet
     for key in ("ndcg", "mrr", "repeat", "history-0"):
         assert page.locator(f"#table-{key}").is_visible()
 
