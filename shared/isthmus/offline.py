@@ -17,6 +17,7 @@ OFFLINE: Final = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_OFFLINE": "1",  # models come from installed packages or folders
     "HF_DATASETS_OFFLINE": "1",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # despite its name: Ray listens on loopback alone
     "RAY_USAGE_STATS_ENABLED": "0",  # Ray reports its usage
     "RAY_USAGE_STATS_PROMPT_ENABLED": "0",  # and prints about it
     "TOKENIZERS_PARALLELISM": "false",  # its threads and a process that forks do not mix

@@ -29,6 +29,23 @@ def watch_sockets() -> None:
     sys.addaudithook(look)
 
 
+def reachable_ports(record) -> None:  # noqa: ARG001 - called after each round
+    """End the program when Ray listens beyond loopback; addresses are hexadecimal in /proc."""
+    inodes = {}
+    for path in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            inodes[str(path.readlink())] = (path.parents[1] / "cmdline").read_text()
+        except OSError:
+            continue  # it ended while we looked
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, address, _, state, *_, inode = line.split()[:10]
+            owner = inodes.get(f"socket:[{inode}]", "")
+            if state == "0A" and "ray" in owner and "0100007F" not in address:
+                sys.stderr.write(f"LISTENS: {address} {owner}\n")
+                sys.exit(98)
+
+
 def options():
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
@@ -79,6 +96,7 @@ def play(asked) -> None:
         store=store,
         receipts=asked.folder / "receipts",
         resume=True,
+        on_round=reachable_ports if asked.loopback_only else lambda _: None,
         **given,
     )
     sys.stdout.write(f"{result.final.fingerprint()}\n{result.validation[-1]}\n")

@@ -144,7 +144,6 @@ def _backend(folder: Path, workers: int) -> dict[str, Any]:
     """Settings of Flower's Ray backend."""
     return {
         "init_args": {
-            "_node_ip_address": "127.0.0.1",  # not to be seen from outside
             "_temp_dir": str(folder),
             "include_dashboard": False,
             "log_to_driver": False,
