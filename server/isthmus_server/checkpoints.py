@@ -42,6 +42,7 @@ class Checkpoint:
         identity: the configuration that the parameters depend on, and the initial parameters.
         fingerprint: of the parameters.
         tensors: SHA-256 of the safetensors file.
+        tensors_bytes: its length.
         record: None for round 0, the initial parameters.
         evaluation: metrics by platform of these parameters, if they were the run's last.
     """
@@ -51,6 +52,7 @@ class Checkpoint:
     identity: dict[str, str | int | float | bool]
     fingerprint: str
     tensors: str
+    tensors_bytes: int
     record: RoundRecord | None
     evaluation: dict[str, dict[str, float]]
 
@@ -95,6 +97,7 @@ class CheckpointStore:
             identity=_identity(config, initial),
             fingerprint=fingerprint(state),
             tensors=digest(data),
+            tensors_bytes=len(data),
             record=state.history[-1] if state.history else None,
             evaluation={name: dict(metrics) for name, metrics in state.evaluation.items()},
         )
@@ -130,7 +133,7 @@ class CheckpointStore:
         except _DamagedError as reason:
             raise ResumeError(
                 f"round {number} in {self.folder} cannot be read: {reason}",
-                hint="resume the run: it makes damaged rounds again",
+                hint=f"delete {self._path(number, 'json')} and resume: rounds are made again",
             ) from reason
 
     def _chain(self) -> list[Checkpoint]:
@@ -162,12 +165,15 @@ class CheckpointStore:
     def _read_checkpoint(self, number: int) -> Checkpoint:
         try:
             document = json.loads(self._path(number, "json").read_bytes())
+            length = self._path(number, "safetensors").stat().st_size
             body, stated = document["checkpoint"], document["sha256"]
             checkpoint = _SCHEMA.validate_python(body)
         except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-            raise _DamagedError(f"not a checkpoint ({type(error).__name__})") from error
+            raise _DamagedError(f"not a whole checkpoint ({type(error).__name__})") from error
         if digest(_canonical(body)) != stated or checkpoint.round != number:
             raise _DamagedError("its contents do not match their SHA-256")
+        if length != checkpoint.tensors_bytes:
+            raise _DamagedError(f"its tensors have {length} of {checkpoint.tensors_bytes} bytes")
         if checkpoint.layout != LAYOUT:
             raise _DamagedError(f"it has layout {checkpoint.layout}, this release reads {LAYOUT}")
         return checkpoint

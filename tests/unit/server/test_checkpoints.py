@@ -166,6 +166,24 @@ def test_the_result_names_the_best_round_and_holds_its_parameters(store):
     )
 
 
+def test_a_flipped_bit_in_the_best_round_is_reported_and_can_be_healed(store):
+    config = replace(CONFIG, rounds=4)
+    done = rounds.conclude(play(config, 4, store), {"a": {SCORE: 0.05}})
+    store.save(config, INITIAL, done)
+    flip_tensors(store.folder)
+    with pytest.raises(ResumeError, match="round 2") as caught:
+        read_result(config, INITIAL, store)
+    assert f"delete {store.folder / 'round-00002.json'}" in caught.value.hint
+    (store.folder / "round-00002.json").unlink()
+    assert store.latest(config, INITIAL).round == 1
+
+
+def test_lost_tensors_in_the_middle_send_the_run_back_before_them(store):
+    play(CONFIG, 4, store)
+    lose_tensors(store.folder)
+    assert store.latest(CONFIG, INITIAL).round == 1
+
+
 def test_an_empty_store_has_no_result(store):
     with pytest.raises(ResumeError, match="no run"):
         read_result(CONFIG, INITIAL, store)
