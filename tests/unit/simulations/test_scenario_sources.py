@@ -94,6 +94,18 @@ def test_item_texts_are_readable(words, text):
     assert item_text(*words) == expected
 
 
+def test_makers_tell_items_apart():
+    plain = plan_of("journey", "nutrition")
+    without, named = (
+        read_source(plain.model_copy(update={"makers": makers}), None).catalogue
+        for makers in (False, True)
+    )
+    assert named.item_ids == without.item_ids
+    pairs = zip(without.texts, named.texts, strict=True)
+    assert all(other.startswith(f"{text}, maker ") for text, other in pairs)
+    assert len(set(named.texts)) > len(set(without.texts))
+
+
 @needs_data
 @pytest.mark.parametrize(
     ("name", "users", "items", "events"),

