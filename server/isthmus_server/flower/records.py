@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app.message.message import make_message
 from flwr.common.serde import message_to_proto
 
 from isthmus.errors import MessageRefusedError
@@ -73,8 +74,30 @@ def metrics_of(reply: Message, run_id: str, platform: str, base: str) -> dict[st
 
 
 def wire_bytes(message: Message) -> int:
-    """Bytes of the message as it is serialised for the wire."""
-    return int(message_to_proto(message).ByteSize())
+    """Bytes of the serialised message: its tensors, and everything around them.
+
+    Left out are the length prefixes that protobuf puts before each tensor, a few bytes each.
+    """
+    if message.has_error():
+        return int(message_to_proto(message).ByteSize())
+    bare = make_message(message.metadata, content=without_tensors(message.content))
+    return int(message_to_proto(bare).ByteSize()) + sum(map(len, tensors_of(message.content)))
+
+
+def tensors_of(content: RecordDict) -> list[bytes]:
+    """The bytes of every tensor, in the order of records and names; not copied."""
+    records = content.array_records.values()
+    return [array.data for record in records for array in record.values()]
+
+
+def without_tensors(content: RecordDict) -> RecordDict:
+    """The same records with every tensor's bytes left out."""
+    bare = RecordDict(dict(content))
+    for name, record in content.array_records.items():
+        bare[name] = empty = ArrayRecord()
+        for key, array in record.items():
+            empty[key] = Array(array.dtype, array.shape, array.stype, b"")
+    return bare
 
 
 def _header_and_metrics(

@@ -1,8 +1,7 @@
 """Flower's Grid inside one process: real messages, real serialisation, no network and no Ray.
 
-A message is serialised to the bytes that Flower would send, and every platform parses its own copy,
-so that nothing is shared between server and platforms. A content that goes to many platforms is
-serialised once.
+A message is serialised to bytes and every platform parses its own copy, so that nothing that can
+change is shared between server and platforms. A content that goes to many is serialised once.
 """
 
 from __future__ import annotations
@@ -24,6 +23,8 @@ from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 from flwr.serverapp import Grid, ServerApp
 from flwr.supercore.run import Run
 from flwr.supercore.task_identity import TaskIdentity
+
+from isthmus_server.flower.records import tensors_of, without_tensors
 
 NUM_PARTITIONS = "num-partitions"
 PARTITION_ID = "partition-id"
@@ -97,16 +98,18 @@ class MemoryGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Hand the messages to the threads; returns at once with the messages' ids."""
-        contents: dict[int, tuple[RecordDict, bytes]] = {}  # keeps the content, so ids stay unique
+        contents: dict[
+            int, tuple[RecordDict, _Parcel]
+        ] = {}  # keeps the content, so ids stay unique
         ids: list[str] = []
         for message in messages:
             content = message.content
             if id(content) not in contents:
-                contents[id(content)] = (content, _to_bytes(content))
-            data = contents[id(content)][1]
+                contents[id(content)] = (content, _packed(content))
+            parcel = contents[id(content)][1]
             message.metadata.__dict__["_message_id"] = f"{next(self._numbers):0{_ID_LENGTH}d}"
             ids.append(message.metadata.message_id)
-            self._replies[ids[-1]] = self._pool.submit(self._deliver, message, data)
+            self._replies[ids[-1]] = self._pool.submit(self._deliver, message, parcel)
         return ids
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
@@ -135,10 +138,10 @@ class MemoryGrid(Grid):
         """Wait for platforms at work and end the threads."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _deliver(self, message: Message, data: bytes) -> Message:
+    def _deliver(self, message: Message, parcel: _Parcel) -> Message:
         """One platform's reply to its own copy of a message."""
         node = self._nodes[message.metadata.dst_node_id]
-        received = make_message(message.metadata, content=_from_bytes(data))
+        received = make_message(message.metadata, content=_unpacked(parcel))
         with node.busy:
             try:
                 reply = self._client_app(received, node.context)
@@ -150,7 +153,7 @@ class MemoryGrid(Grid):
                 )
         if reply.has_error():
             return reply
-        return make_message(reply.metadata, content=_from_bytes(_to_bytes(reply.content)))
+        return make_message(reply.metadata, content=_unpacked(_packed(reply.content)))
 
 
 def run_in_memory(
@@ -180,9 +183,26 @@ def _node(place: int, name: str, platforms: int, run_id: int) -> _Node:
     )
 
 
-def _to_bytes(content: RecordDict) -> bytes:
-    return bytes(recorddict_to_proto(content).SerializeToString())
+@dataclass(frozen=True)
+class _Parcel:
+    """A content on its way: protobuf bytes, and the tensors' bytes beside them.
+
+    `bytes` cannot change, so the tensors' need no copy for nothing to be shared.
+    """
+
+    frame: bytes
+    tensors: tuple[bytes, ...]
 
 
-def _from_bytes(data: bytes) -> RecordDict:
-    return recorddict_from_proto(RecordDictProto.FromString(data))
+def _packed(content: RecordDict) -> _Parcel:
+    frame = recorddict_to_proto(without_tensors(content)).SerializeToString()
+    return _Parcel(frame, tuple(tensors_of(content)))
+
+
+def _unpacked(parcel: _Parcel) -> RecordDict:
+    content = recorddict_from_proto(RecordDictProto.FromString(parcel.frame))
+    supply = iter(parcel.tensors)
+    for record in content.array_records.values():
+        for array in record.values():
+            array.data = next(supply)
+    return content
