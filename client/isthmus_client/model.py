@@ -107,6 +107,22 @@ def logits(model: PlatformModel, query: Queries, content: Tensor, items: Tensor)
     return prior + query.user @ table.T + head.bias[items]
 
 
+def paired_logits(model: PlatformModel, query: Queries, content: Tensor, items: Tensor) -> Tensor:
+    """The full score of one item for each position.
+
+    Args:
+        content: content vectors of the items. (positions, content)
+        items: their catalogue rows. (positions,)
+
+    Returns:
+        (positions,)
+    """
+    shared, head = model.shared, model.private
+    prior = shared.scale * head.prior_weight * (query.prior * content).sum(dim=1)
+    table = head.content_weight * shared.items(content) + head.residual[items]
+    return prior + (query.user * table).sum(dim=1) + head.bias[items]
+
+
 def last_positions(batch: Batch) -> Tensor:
     """True at each history's last event. (users, seq)."""
     at = np.zeros(batch.items.shape, dtype=bool)

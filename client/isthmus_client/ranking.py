@@ -55,8 +55,15 @@ class Ranking:
     reciprocal: npt.NDArray[np.float64]
     coverage: float
 
+    @property
+    def mean_ndcg(self) -> float | None:
+        """NDCG@10 over users; None without users."""
+        return float(self.ndcg.mean()) if self.users.size else None
+
     def summary(self) -> dict[str, float]:
-        """Means over users under the names of results.json."""
+        """Means over users under the names of results.json; NaN without users."""
+        if not self.users.size:
+            return dict.fromkeys(("ndcg@10", "hr@10", "mrr"), float("nan")) | {"users": 0.0}
         return {
             "ndcg@10": float(self.ndcg.mean()),
             "hr@10": float(self.hit.mean()),

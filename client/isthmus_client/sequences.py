@@ -69,9 +69,15 @@ class Sequences:
         return self._cut(users, self._stop[users], None)
 
     def training_batch(self, users: Ints, random: np.random.Generator) -> Batch:
-        """One random window of at most `max_events` events of each user, with targets."""
+        """One random window of at most `max_events` events of each user, with targets.
+
+        A window of a long history ends among its last `max_events` events: what a person buys for
+        the first time after a year is not what they buy for the first time in their first week,
+        and serving asks for the former.
+        """
         start, stop = self._histories.offsets[users], self._stop[users]
         shortest = np.minimum(start + self._max_events, stop)
+        shortest = np.maximum(shortest, stop - self._max_events)
         end = random.integers(shortest, stop + 1)
         return self._cut(users, end, random)
 

@@ -1,0 +1,98 @@
+"""A platform's side of a round: validate what came, train from it on content alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from isthmus.border import merge, split
+from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
+from isthmus.messages import RoundPlan
+from isthmus.parameters import Shared
+from isthmus_client.evaluate import Evaluator
+from isthmus_client.trainer import LocalResult
+from isthmus_client.training import Settings, batches, generator, optimiser_for, train_content
+from isthmus_client.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class FederatedTrainer:
+    """Trains the shared encoder on one platform; keeps nothing from round to round.
+
+    Guarantees:
+        The result is a function of the platform's data, the parameters and the plan: no private
+        head, no optimiser state and no earlier round goes in.
+    """
+
+    workspace: Workspace
+    config: EncoderConfig
+
+    @property
+    def platform(self) -> str:
+        """The platform's name."""
+        return self.workspace.platform.name
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self.workspace, "validation", purpose="tuning")
+
+    def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
+        """Validate the received parameters (if the plan says so), then train from them."""
+        started = time.perf_counter()
+        shared = self._load(parameters)
+        metrics = self._validate(shared) if plan.validate else {}
+        settings = settings_of(plan)
+        random = generator(plan.seed, "round", self.platform, plan.round)
+        users = self.workspace.sequences.training_users
+        parts = batches(users, settings, plan.local_epochs, random)
+        loss = train_content(
+            shared,
+            self.workspace.sequences,
+            self.workspace.content,
+            parts,
+            settings=settings,
+            random=random,
+            optimiser=optimiser_for(shared, settings),
+        )
+        done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
+        return LocalResult(split(shared)[0], int(users.size), {**metrics, **done})
+
+    def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
+        """Validation metrics of the parameters as received."""
+        del plan  # the window is the platform's own
+        return self._validate(self._load(parameters))
+
+    def _validate(self, shared: SharedEncoder) -> dict[str, float]:
+        """Empty on a platform without validation users: it has nothing to say."""
+        ranking = self._evaluator.content(shared)
+        if not ranking.users.size:
+            return {}
+        names = ("ndcg@10", "hr@10", "mrr", "users")
+        return {f"validation/{name}": ranking.summary()[name] for name in names}
+
+    def _load(self, parameters: Shared) -> SharedEncoder:
+        shared = initial_encoder(self.config, seed=0)
+        merge(shared, parameters)
+        return shared
+
+
+def settings_of(plan: RoundPlan) -> Settings:
+    """The training settings that a round's plan asks for."""
+    return Settings(
+        batch_size=plan.batch_size,
+        negatives=plan.negatives,
+        learning_rate=plan.learning_rate,
+        weight_decay=plan.weight_decay,
+        proximal=plan.proximal,
+        max_steps=plan.max_steps,
+    )
+
+
+def initial_parameters(config: EncoderConfig, seed: int) -> Shared:
+    """The shared parameters of round 0."""
+    with torch.no_grad():
+        return split(initial_encoder(config, seed))[0]

@@ -1,0 +1,84 @@
+"""A platform's data in the form that training and evaluation read, made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from torch import Tensor
+
+from isthmus_client.baselines import interactions
+from isthmus_client.content import whiten
+from isthmus_client.histories import Split
+from isthmus_client.model import as_tensor
+from isthmus_client.platform import Platform
+from isthmus_client.ranking import Window, window_bounds
+from isthmus_client.sequences import Ints, Sequences
+
+HORIZON = 5  # coming new items among which a position's target is drawn
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """One platform, ready to train on.
+
+    Attributes:
+        max_events: events of a history that the encoder reads.
+        training_users: who trains; None = everyone (a newcomer starts with few).
+    """
+
+    platform: Platform
+    max_events: int
+    training_users: Ints | None = None
+
+    @cached_property
+    def content(self) -> Tensor:
+        """Whitened content vectors. (items, content)."""
+        return as_tensor(whiten(self.platform.vectors))
+
+    @cached_property
+    def sequences(self) -> Sequences:
+        """Training windows: nothing at or after the validation window is in them."""
+        return Sequences(
+            self.platform.histories,
+            self.training_stop,
+            max_events=self.max_events,
+            horizon=HORIZON,
+        )
+
+    @cached_property
+    def training_stop(self) -> Ints:
+        """Where each user's training ends; at once for users who do not train. (users,)."""
+        stop = self.split.train_stop
+        if self.training_users is None:
+            return stop
+        start = self.platform.histories.offsets[:-1].copy()
+        start[self.training_users] = stop[self.training_users]
+        return start
+
+    @cached_property
+    def counts(self) -> sparse.csr_matrix:
+        """How often each training user met each item. (users, items)."""
+        return interactions(self.platform.histories, self.training_stop, self.items)
+
+    @property
+    def split(self) -> Split:
+        """Where training, validation and test meet."""
+        return self.platform.split
+
+    @property
+    def items(self) -> int:
+        """Size of the catalogue."""
+        return len(self.platform.catalogue)
+
+    def histories_before(self, window: Window) -> Sequences:
+        """Each user's history up to a window, to rank from."""
+        start, _ = window_bounds(self.platform.histories, self.split, window)
+        return Sequences(self.platform.histories, start, max_events=self.max_events, horizon=1)
+
+
+def stable_order(count: int, seed: int) -> Ints:
+    """A permutation that depends on the count and the seed alone. (count,)."""
+    return np.random.default_rng([seed, count]).permutation(count)
