@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 CORES = os.cpu_count() or 1
 
-app = typer.Typer(help="Measure what the federation costs on this computer.", no_args_is_help=True)
+app = typer.Typer(
+    help="Measure what the federation costs on this computer.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
 
 
 @app.callback()

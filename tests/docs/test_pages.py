@@ -96,6 +96,11 @@ def test_every_built_in_scenario_is_documented():
     page = (ROOT / "docs" / "scenarios.md").read_text()
     listed = page.partition("## Built-in scenarios")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", listed, re.MULTILINE)) == set(builtin_scenarios())
+    named = next(p.help for p in COMMANDS["isthmus simulate"].params if p.name == "scenario")
+    readme = (ROOT / "README.md").read_text().partition("\n## Scenarios\n")[2]
+    for name in builtin_scenarios():
+        assert name in named
+        assert f"`{name}`" in readme
 
 
 def leaves(group: click.Group, path: str = "isthmus"):
