@@ -11,7 +11,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,10 +111,13 @@ def compare(
         _single_threaded(),
         tempfile.TemporaryDirectory() as folder,
         (progress or Silent()).track(label, rounds + 1) as advance,
+        ExitStack() as ended,
     ):
         workers = [Worker(name, work) for name in names]
         initial = split(workers[0].model)[0]
-        bare = BareLoop(workers, workers[0].model.state_dict(), threads)
+        bare = ended.enter_context(
+            closing(BareLoop(workers, workers[0].model.state_dict(), threads))
+        )
         watch = _Stopwatch(bare, advance)
         watch.mark = time.perf_counter()
         config = ServerConfig("benchmark", rounds + 1, work.seed, work.plan())

@@ -44,9 +44,9 @@ class Work:
 
     def encoder(self) -> EncoderConfig:
         """The narrowest encoder with at least so many parameters."""
-        dim = 8
+        dim = 4
         while _count(EncoderConfig(dim=dim, heads=4)) < self.parameters:
-            dim += 8
+            dim += 4
         return EncoderConfig(dim=dim, heads=4)
 
     def plan(self) -> RoundPlan:
@@ -145,12 +145,15 @@ class BareLoop:
     ) -> None:
         self._workers = workers
         self.state = {name: tensor.clone() for name, tensor in start.items()}
-        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
 
     def round(self, number: int) -> None:
         """One round: train everywhere, then the mean weighted by users."""
-        with ThreadPoolExecutor(self._threads) as pool:
-            trained = list(pool.map(lambda worker: self._train(worker, number), self._workers))
+        trained = list(self._pool.map(lambda worker: self._train(worker, number), self._workers))
         users = sum(worker.users for worker in self._workers)
         shares = [worker.users / users for worker in self._workers]
         self.state = {
