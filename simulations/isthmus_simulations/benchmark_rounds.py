@@ -17,20 +17,19 @@ from pathlib import Path
 
 import torch
 
-from isthmus.border import split
 from isthmus.errors import FederationError
 from isthmus.parameters import Shared
 from isthmus.progress import Advance, Progress, Silent
+from isthmus_client.federated_trainer import initial_parameters
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.config import ServerConfig
 from isthmus_server.history import RoundRecord
 from isthmus_simulations.benchmark_work import (
     BareLoop,
-    FederatedWorker,
     Work,
     Worker,
     save_work,
-    worker_from_folder,
+    trainer_from_folder,
 )
 from isthmus_simulations.engines.runner import Engine, run_federation
 
@@ -114,10 +113,8 @@ def compare(
         ExitStack() as ended,
     ):
         workers = [Worker(name, work) for name in names]
-        initial = split(workers[0].model)[0]
-        bare = ended.enter_context(
-            closing(BareLoop(workers, workers[0].model.state_dict(), threads))
-        )
+        initial = initial_parameters(work.encoder(), work.seed)
+        bare = ended.enter_context(closing(BareLoop(workers, _state(initial), threads)))
         watch = _Stopwatch(bare, advance)
         watch.mark = time.perf_counter()
         config = ServerConfig("benchmark", rounds + 1, work.seed, work.plan())
@@ -147,8 +144,8 @@ def _federate(
         store=CheckpointStore(folder / "rounds"),
         receipts=folder / "receipts",
         folders=folders,
-        trainer_factory=worker_from_folder if folders else None,
-        trainers=[] if folders else [FederatedWorker(worker) for worker in workers],
+        trainer_factory=trainer_from_folder if folders else None,
+        trainers=[] if folders else [worker.trainer() for worker in workers],
         on_round=watch,
         workers=threads,
     ).final
@@ -165,6 +162,10 @@ def _paired(engine: Engine, platforms: int, watch: _Stopwatch) -> Comparison:
         bare_seconds=tuple(bare),
         first_round_seconds=first,
     )
+
+
+def _state(parameters: Shared) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(t.copy()) for name, t in parameters.tensors.items()}
 
 
 def _require_same(final: Shared, bare: BareLoop) -> None:

@@ -1,7 +1,4 @@
-"""The work that the round benchmark times: real training steps on made-up histories.
-
-Both sides of a comparison run `Worker.steps`; only what is around it differs.
-"""
+"""The work that the round benchmark times: the real trainer on made-up histories."""
 
 from __future__ import annotations
 
@@ -16,18 +13,20 @@ import torch
 from torch import Tensor
 
 from isthmus.behaviours import behaviour_code
-from isthmus.border import merge, split
 from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.files import write_json
 from isthmus.messages import RoundPlan
-from isthmus.parameters import Shared
-from isthmus_client.histories import Histories
-from isthmus_client.sequences import Sequences
-from isthmus_client.trainer import LocalResult
-from isthmus_client.training import Settings, batches, generator, optimiser_for, train_content
+from isthmus_client.catalogue import Catalogue
+from isthmus_client.federated_trainer import FederatedTrainer, settings_of
+from isthmus_client.histories import Histories, Split
+from isthmus_client.platform import Platform
+from isthmus_client.training import batches, generator, optimiser_for, train_content
+from isthmus_client.workspace import Workspace
+
+State = Mapping[str, Tensor]
+"""A model's parameters by name, as PyTorch gives them."""
 
 _ITEMS = 2000  # of each made-up catalogue
-_HORIZON = 5  # coming items that a target is drawn from
 _WORK_FILE = "work.json"
 
 
@@ -44,14 +43,22 @@ class Work:
 
     def encoder(self) -> EncoderConfig:
         """The narrowest encoder with at least so many parameters."""
-        dim = 4
+        dim = 8
         while _count(EncoderConfig(dim=dim, heads=4)) < self.parameters:
-            dim += 4
+            dim += 8
         return EncoderConfig(dim=dim, heads=4)
 
     def plan(self) -> RoundPlan:
         """The template of a round's plan; nothing is validated."""
-        return RoundPlan("", 0, 0, max_steps=self.steps, batch_size=self.users, validate=False)
+        return RoundPlan(
+            "",
+            0,
+            0,
+            max_steps=self.steps,
+            batch_size=self.users,
+            negatives=self.negatives,
+            validate=False,
+        )
 
 
 def _count(config: EncoderConfig) -> int:
@@ -61,74 +68,64 @@ def _count(config: EncoderConfig) -> int:
 
 
 class Worker:
-    """One platform: its model, its made-up histories, and the steps."""
+    """One platform: its made-up data, and the same training on both sides of the comparison."""
 
     def __init__(self, name: str, work: Work) -> None:
         self.name = name
-        self.users = work.users * work.steps
         self._work = work
+        self._workspace = Workspace(_platform(name, work), max_events=work.events)
         self._model = initial_encoder(work.encoder(), work.seed)
-        self._settings = Settings(work.users, work.negatives, max_steps=work.steps)
-        histories = _histories(self.users, work.events, generator(work.seed, name))
-        stop = histories.offsets[1:]
-        self._sequences = Sequences(histories, stop, max_events=50, horizon=_HORIZON)
-        noise = np.random.default_rng(work.seed).normal(size=(_ITEMS, 384)).astype(np.float32)
-        self._content = torch.nn.functional.normalize(torch.from_numpy(noise), dim=-1)
 
     @property
-    def model(self) -> SharedEncoder:
-        """The platform's copy of the shared encoder."""
-        return self._model
+    def users(self) -> int:
+        """Training users: as many as the steps of one round see."""
+        return self._work.users * self._work.steps
 
-    def steps(self, number: int) -> None:
-        """The training of one round, from whatever the model now holds."""
-        random = generator(self._work.seed, self.name, number)
-        epochs = float(np.ceil(self._work.steps * self._work.users / self.users))
-        parts = batches(self._sequences.training_users, self._settings, epochs, random)
+    def trainer(self) -> FederatedTrainer:
+        """The platform's trainer, as a federation runs it."""
+        return FederatedTrainer(self._workspace, self._work.encoder())
+
+    def train_bare(self, state: State, number: int) -> State:
+        """The trainer's steps of one round, without anything around them."""
+        self._model.load_state_dict(state)
+        plan = self._work.plan()
+        random = generator(self._work.seed, "round", self.name, number)
+        sequences = self._workspace.sequences
+        parts = batches(sequences.training_users, settings_of(plan), plan.local_epochs, random)
         train_content(
             self._model,
-            self._sequences,
-            self._content,
+            sequences,
+            self._workspace.content,
             parts,
-            settings=self._settings,
+            settings=settings_of(plan),
             random=random,
-            optimiser=optimiser_for(self._model, self._settings),
+            optimiser=optimiser_for(self._model, settings_of(plan)),
         )
+        return {name: tensor.clone() for name, tensor in self._model.state_dict().items()}
 
 
-def _histories(users: int, events: int, random: np.random.Generator) -> Histories:
-    """Users who buy one random item a day."""
-    count = users * events
-    return Histories(
+def _platform(name: str, work: Work) -> Platform:
+    """Users who buy one random item a day, all of it before the validation window."""
+    random = generator(work.seed, name)
+    users = work.users * work.steps
+    count = users * work.events
+    histories = Histories(
         user_ids=tuple(f"user-{number}" for number in range(users)),
-        offsets=np.arange(0, count + 1, events, dtype=np.int64),
+        offsets=np.arange(0, count + 1, work.events, dtype=np.int64),
         items=random.integers(0, _ITEMS, count).astype(np.int32),
         behaviours=np.full(count, behaviour_code("purchase"), np.int8),
-        times=np.tile(np.arange(events, dtype=np.int64) * 86_400, users),
+        times=np.tile(np.arange(work.events, dtype=np.int64) * 86_400, users),
         timed=True,
     )
-
-
-@dataclass(frozen=True)
-class FederatedWorker:
-    """A worker behind the seam of the federation."""
-
-    worker: Worker
-
-    @property
-    def platform(self) -> str:
-        """The worker's name."""
-        return self.worker.name
-
-    def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
-        """The steps of one round from the parameters received."""
-        merge(self.worker.model, parameters)
-        self.worker.steps(plan.round)
-        return LocalResult(split(self.worker.model)[0], self.worker.users, {})
-
-    def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:  # noqa: ARG002
-        """Nothing: the benchmark validates nothing."""
-        return {}
+    items = tuple(f"item-{number}" for number in range(_ITEMS))
+    prices = np.ones(_ITEMS, np.float32)
+    return Platform(
+        name=name,
+        catalogue=Catalogue(items, items, items, prices),
+        vectors=random.normal(size=(_ITEMS, work.encoder().content)).astype(np.float32),
+        histories=histories,
+        split=Split("time", histories.offsets[1:], histories.offsets[1:]),
+    )
 
 
 class BareLoop:
@@ -140,9 +137,7 @@ class BareLoop:
         threads: platforms at work at the same time.
     """
 
-    def __init__(
-        self, workers: Sequence[Worker], start: Mapping[str, Tensor], threads: int
-    ) -> None:
+    def __init__(self, workers: Sequence[Worker], start: State, threads: int) -> None:
         self._workers = workers
         self.state = {name: tensor.clone() for name, tensor in start.items()}
         self._pool = ThreadPoolExecutor(threads)
@@ -153,7 +148,8 @@ class BareLoop:
 
     def round(self, number: int) -> None:
         """One round: train everywhere, then the mean weighted by users."""
-        trained = list(self._pool.map(lambda worker: self._train(worker, number), self._workers))
+        tasks = [self._pool.submit(w.train_bare, self.state, number) for w in self._workers]
+        trained = [task.result() for task in tasks]
         users = sum(worker.users for worker in self._workers)
         shares = [worker.users / users for worker in self._workers]
         self.state = {
@@ -161,19 +157,14 @@ class BareLoop:
             for name in self.state
         }
 
-    def _train(self, worker: Worker, number: int) -> dict[str, Tensor]:
-        worker.model.load_state_dict(self.state)
-        worker.steps(number)
-        return {name: tensor.clone() for name, tensor in worker.model.state_dict().items()}
-
 
 def save_work(folder: Path, work: Work) -> None:
     """Leave the work for another process to find."""
     write_json(folder / _WORK_FILE, asdict(work))
 
 
-def worker_from_folder(folder: Path) -> FederatedWorker:
-    """The worker of a platform's folder, in a process of its own with one thread."""
+def trainer_from_folder(folder: Path) -> FederatedTrainer:
+    """The trainer of a platform's folder, in a process of its own with one thread."""
     torch.set_num_threads(1)
     work = Work(**json.loads((folder / _WORK_FILE).read_text()))
-    return FederatedWorker(Worker(folder.name, work))
+    return Worker(folder.name, work).trainer()

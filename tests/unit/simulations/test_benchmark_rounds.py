@@ -1,18 +1,19 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from isthmus.errors import FederationError, ScenarioError
-from isthmus.parameters import Shared
-from isthmus_simulations.benchmark_rounds import Comparison, _require_same, compare
+from isthmus_client.federated_trainer import initial_parameters
+from isthmus_simulations.benchmark_rounds import Comparison, _require_same, _state, compare
 from isthmus_simulations.benchmark_work import (
     BareLoop,
     Work,
     Worker,
     save_work,
-    worker_from_folder,
+    trainer_from_folder,
 )
 from isthmus_simulations.cli_benchmark import app
 
@@ -20,8 +21,8 @@ SMALL = Work(parameters=1, steps=2, users=3, events=4, negatives=5)
 
 
 def test_the_encoder_has_at_least_as_many_parameters_as_asked():
-    count = sum(p.numel() for p in Worker("a", Work(parameters=50_000)).model.parameters())
-    assert 50_000 <= count < 60_000
+    count = initial_parameters(Work(parameters=50_000).encoder(), 0).size
+    assert 50_000 <= count < 65_000
 
 
 def test_both_sides_do_the_same_work_and_every_round_is_paired():
@@ -38,9 +39,8 @@ def test_threads_of_pytorch_are_given_back():
 
 
 def test_different_work_is_noticed():
-    worker = Worker("a", SMALL)
-    bare = BareLoop([worker], worker.model.state_dict(), 1)
-    start = Shared({name: tensor.numpy() for name, tensor in bare.state.items()})
+    start = initial_parameters(SMALL.encoder(), 0)
+    bare = BareLoop([Worker("a", SMALL)], _state(start), 1)
     bare.round(1)
     bare.close()
     with pytest.raises(FederationError, match="different work"):
@@ -51,16 +51,14 @@ def test_the_median_is_the_ratio():
     assert Comparison("memory", 2, (1.5, 1.0, 9.0), (1, 1, 1), (1, 1, 1), 0.0).ratio == 1.5
 
 
-def test_a_folder_makes_the_same_worker(tmp_path):
+def test_a_folder_makes_the_same_trainer(tmp_path):
     save_work(tmp_path / "platform-000", SMALL)
-    there, here = (
-        worker_from_folder(tmp_path / "platform-000").worker,
-        Worker("platform-000", SMALL),
-    )
-    there.steps(1)
-    here.steps(1)
-    for one, two in zip(there.model.parameters(), here.model.parameters(), strict=True):
-        assert torch.equal(one, two)
+    there = trainer_from_folder(tmp_path / "platform-000")
+    here = Worker("platform-000", SMALL).trainer()
+    start = initial_parameters(SMALL.encoder(), 0)
+    plan = replace(SMALL.plan(), round=1)
+    one, two = (trainer.train(start, plan).parameters for trainer in (there, here))
+    assert one.fingerprint() == two.fingerprint() != start.fingerprint()
 
 
 def run(*options):
