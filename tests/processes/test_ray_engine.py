@@ -69,3 +69,14 @@ def test_it_is_quiet(on_ray):
 def test_no_process_and_no_folder_is_left(on_ray):
     _, before, after = on_ray
     assert after == before
+
+
+def test_an_engine_that_cannot_start_ends_at_once(tmp_path):
+    done = subprocess.run(
+        [sys.executable, PROGRAM, tmp_path, "--engine", "ray", "--workers", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert "FederationError: Flower's Simulation Engine failed: ActorPool is empty" in done.stderr

@@ -53,6 +53,7 @@ def options():
     parser.add_argument("--die", default="")
     parser.add_argument("--optimiser", default="fedadam")
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--loopback-only", action="store_true")
     return parser.parse_args()
 
@@ -95,6 +96,7 @@ def play(asked) -> None:
         initial=INITIAL,
         store=store,
         receipts=asked.folder / "receipts",
+        workers=asked.workers,
         resume=True,
         on_round=reachable_ports if asked.loopback_only else lambda _: None,
         **given,

@@ -14,12 +14,13 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from flwr.app import Context, RecordDict
+from flwr.app import Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import (
     HEARTBEAT_INTERVAL_INF,
@@ -40,6 +41,8 @@ from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.federation import NoOpFederationManager
 from flwr.superlink.grid import InMemoryGrid
 
+from isthmus.errors import FederationError, NotInstalledError
+
 _MAX_TEMPORARY = 40  # characters; Ray's socket names below it must stay under 107
 _POLL_S = 0.02  # seconds between two looks for replies; Flower's default is 0.1
 
@@ -57,16 +60,19 @@ def run_on_ray(
 
     Raises:
         Exception: what the server app raised, unchanged.
-        RuntimeError: Ray itself failed.
+        FederationError: Ray itself failed.
+        NotInstalledError: Ray is not there.
     """
+    if find_spec("ray") is None:
+        raise NotInstalledError(
+            "engine ray needs the package ray", hint="pip install 'isthmus[simulation]'"
+        )
     run = _new_run()
     factory = LinkStateFactory(
         FLWR_IN_MEMORY_DB_NAME, NoOpFederationManager(), ObjectStoreFactory()
     )
     nodes = _register(factory, run, platforms)
-    grid = InMemoryGrid(factory, pull_interval=_POLL_S)
-    grid.set_run(run)
-    server = _ServerThread(server_app, grid, run)
+    server = _ServerThread(server_app, factory, run)
     with _quiet(), _environment(), _temporary_folder() as folder:
         server.start()
         try:
@@ -82,6 +88,11 @@ def run_on_ray(
                 state_factory=factory,
                 existing_nodes_mapping=nodes,
             )
+        except RuntimeError as error:
+            raise FederationError(
+                f"Flower's Simulation Engine failed: {error.__cause__ or error}",
+                hint="resume the run with the memory engine",
+            ) from error
         finally:
             server.stopped.set()
             server.join()
@@ -89,15 +100,34 @@ def run_on_ray(
         raise server.error
 
 
+class _EndingGrid(InMemoryGrid):
+    """Flower's Grid, which does not wait for replies of an engine that has ended."""
+
+    def __init__(self, factory: LinkStateFactory, ended: threading.Event) -> None:
+        super().__init__(factory, pull_interval=_POLL_S)
+        self._ended = ended
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """The replies that are there by now.
+
+        Raises:
+            FederationError: the engine has ended.
+        """
+        if self._ended.is_set():
+            raise FederationError("the engine ended within a round")
+        return super().pull_messages(message_ids)
+
+
 class _ServerThread(threading.Thread):
     """Runs the server app and keeps what it raised."""
 
-    def __init__(self, app: ServerApp, grid: InMemoryGrid, run: Run) -> None:
+    def __init__(self, app: ServerApp, factory: LinkStateFactory, run: Run) -> None:
         super().__init__(name="server-app")
         self.stopped = threading.Event()
         self.error: BaseException | None = None
         self._app = app
-        self._grid = grid
+        self._grid = _EndingGrid(factory, self.stopped)
+        self._grid.set_run(run)
         self._context = Context(run.run_id, SUPERLINK_NODE_ID, {}, RecordDict(), {})
 
     def run(self) -> None:
