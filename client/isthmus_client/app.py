@@ -19,7 +19,7 @@ from flwr.app import (
 from flwr.clientapp import ClientApp
 
 from isthmus.errors import IsthmusError, MessageRefusedError
-from isthmus.messages import RoundPlan, Update
+from isthmus.messages import PROTOCOL_VERSION, RoundPlan, Update
 from isthmus.parameters import Shared
 from isthmus.records import ARRAYS, METRICS, PLAN, REPLY, ReplyHeader, pack, unpack
 from isthmus_client.outbox import Outbox, require_shared
@@ -111,12 +111,18 @@ def _opened(message: Message) -> tuple[Shared, RoundPlan]:
     """The parameters and the plan of a message from the server.
 
     Raises:
-        MessageRefusedError: other records than agreed, or damaged ones.
+        MessageRefusedError: other records than agreed, damaged ones, or another protocol.
     """
     arrays, plans = message.content.array_records, message.content.config_records
     if set(message.content) != {ARRAYS, PLAN} or ARRAYS not in arrays or PLAN not in plans:
         raise MessageRefusedError(f"message has records {sorted(message.content)}")
-    return unpack(arrays[ARRAYS]), RoundPlan.from_record(plans[PLAN])
+    plan = RoundPlan.from_record(plans[PLAN])
+    if plan.protocol != PROTOCOL_VERSION:
+        raise MessageRefusedError(
+            f"the server speaks protocol {plan.protocol}, this platform {PROTOCOL_VERSION}",
+            hint="install the same release of isthmus on both sides",
+        )
+    return unpack(arrays[ARRAYS]), plan
 
 
 def _reply(update: Update, plan: RoundPlan) -> dict[str, ArrayRecord | MetricRecord | ConfigRecord]:

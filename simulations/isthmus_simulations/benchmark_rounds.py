@@ -47,6 +47,7 @@ class Comparison:
         engine_seconds: of each round.
         bare_seconds: of each round.
         first_round_seconds: the engine's start and warm-up.
+        fingerprint: of the engine's final parameters; the same for every engine.
     """
 
     engine: Engine
@@ -55,6 +56,7 @@ class Comparison:
     engine_seconds: tuple[float, ...]
     bare_seconds: tuple[float, ...]
     first_round_seconds: float
+    fingerprint: str
 
     @property
     def ratio(self) -> float:
@@ -120,7 +122,7 @@ def compare(
         config = ServerConfig("benchmark", rounds + 1, work.seed, work.plan())
         final = _federate(engine, Path(folder), workers, work, config, initial, threads, watch)
     _require_same(final, bare)
-    return _paired(engine, platforms, watch)
+    return _paired(engine, platforms, watch, final.fingerprint())
 
 
 def _federate(
@@ -151,7 +153,7 @@ def _federate(
     ).final
 
 
-def _paired(engine: Engine, platforms: int, watch: _Stopwatch) -> Comparison:
+def _paired(engine: Engine, platforms: int, watch: _Stopwatch, fingerprint: str) -> Comparison:
     first, *ours = watch.engine_seconds
     bare = watch.bare_seconds[1:]
     return Comparison(
@@ -161,6 +163,7 @@ def _paired(engine: Engine, platforms: int, watch: _Stopwatch) -> Comparison:
         engine_seconds=tuple(ours),
         bare_seconds=tuple(bare),
         first_round_seconds=first,
+        fingerprint=fingerprint,
     )
 
 

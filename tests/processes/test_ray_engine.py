@@ -1,5 +1,6 @@
 """Flower's Simulation Engine on Ray: the same bytes, quiet, and nothing is left behind."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from isthmus_server.optimisers import FedAdam
 from isthmus_simulations.engines.runner import run_federation
 
 PROGRAM = Path(__file__).parents[1] / "support" / "federation_program.py"
+
+ISTHMUS = Path(sys.executable).with_name("isthmus")
 
 pytestmark = pytest.mark.slow
 
@@ -80,3 +83,18 @@ def test_an_engine_that_cannot_start_ends_at_once(tmp_path):
         timeout=100,
     )
     assert "FederationError: Flower's Simulation Engine failed: ActorPool is empty" in done.stderr
+
+
+def test_the_real_trainer_gives_the_same_bytes_on_both_engines():
+    small = ["--parameters", "1", "--steps", "2", "--users", "4", "--rounds", "1"]
+    done = subprocess.run(
+        [ISTHMUS, "benchmark", "rounds", "--platforms", "3", *small, "--json"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=240,
+    )
+    memory, ray = json.loads(done.stdout)["comparisons"]
+    assert (memory["engine"], ray["engine"]) == ("memory", "ray")
+    assert memory["fingerprint"] == ray["fingerprint"]

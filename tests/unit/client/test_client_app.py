@@ -93,6 +93,7 @@ def test_a_foreseen_error_is_logged_without_a_traceback(tmp_path, caplog):
         {"code": ConfigRecord({"run": "rm -rf"})},
         {PLAN: MetricRecord({"round": 1})},
         {PLAN: ConfigRecord({"round": 1})},
+        {PLAN: ConfigRecord({**server_config().plan_for(1).to_record(), "protocol": 99})},
         {ARRAYS: ArrayRecord([np.zeros(3)])},
     ],
 )

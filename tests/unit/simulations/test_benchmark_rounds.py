@@ -48,7 +48,7 @@ def test_different_work_is_noticed():
 
 
 def test_the_median_is_the_ratio():
-    assert Comparison("memory", 2, (1.5, 1.0, 9.0), (1, 1, 1), (1, 1, 1), 0.0).ratio == 1.5
+    assert Comparison("memory", 2, (1.5, 1.0, 9.0), (1, 1, 1), (1, 1, 1), 0.0, "").ratio == 1.5
 
 
 def test_a_folder_makes_the_same_trainer(tmp_path):
