@@ -59,6 +59,7 @@ class Evaluator:
             self.window,
             self.workspace.items,
             masked=self.masked,
+            users=self.workspace.training_users if self.window == "validation" else None,
         )
         chosen = _chosen(task.users.size, self.purpose)
         return Task(task.users[chosen], task.history[chosen], task.targets[chosen], task.masked)

@@ -47,13 +47,23 @@ class Task:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Metrics per user, in the order of the task's users, and the coverage of all lists."""
+    """Metrics per user, in the order of the task's users, and where every target was ranked.
+
+    Attributes:
+        coverage: share of the catalogue that is in at least one user's top list.
+        target_ranks: expected rank of every target. (targets,)
+        target_rows: place of its user in `users`. (targets,)
+        target_items: its catalogue row. (targets,)
+    """
 
     users: npt.NDArray[np.int64]
     ndcg: npt.NDArray[np.float64]
     hit: npt.NDArray[np.float64]
     reciprocal: npt.NDArray[np.float64]
     coverage: float
+    target_ranks: npt.NDArray[np.float64]
+    target_rows: npt.NDArray[np.int64]
+    target_items: npt.NDArray[np.int64]
 
     @property
     def mean_ndcg(self) -> float | None:
@@ -135,30 +145,31 @@ def _incidence(
 
 def rank(task: Task, scorer: Scorer) -> Ranking:
     """Rank the catalogue for every user of the task and measure the lists."""
-    parts = [_measure(task, rows, scorer) for rows in _chunks(task.users.size)]
-    seen = np.zeros(task.history.shape[1], dtype=bool)
-    for _, top in parts:
-        seen[top] = True
-    metrics = np.concatenate([part for part, _ in parts]) if parts else np.zeros((0, 3))
-    coverage = float(seen.mean()) if seen.size else 0.0
-    return Ranking(task.users, metrics[:, 0], metrics[:, 1], metrics[:, 2], coverage)
+    ranks, seen = [np.zeros(0)], np.zeros(task.history.shape[1], dtype=bool)
+    for rows in _chunks(task.users.size):
+        scores = scorer(task.users[rows]).astype(np.float32, copy=True)  # (rows, items)
+        if task.masked:
+            scores[task.history[rows].nonzero()] = -np.inf
+        ranks.append(expected_ranks(scores, task.targets[rows])[0])
+        seen[_top(scores)] = True
+    row, item = task.targets.nonzero()
+    return _ranking(task, np.concatenate(ranks), row.astype(np.int64), item.astype(np.int64), seen)
 
 
 def _chunks(total: int) -> Iterator[slice]:
     return (slice(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK))
 
 
-def _measure(
-    task: Task, rows: slice, scorer: Scorer
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """NDCG, hit and reciprocal rank of a chunk (rows, 3), and the items in its top lists."""
-    scores = scorer(task.users[rows]).astype(np.float32, copy=True)  # (rows, items)
-    history, targets = task.history[rows], task.targets[rows]
-    if task.masked:
-        scores[history.nonzero()] = -np.inf
-    ranks, row = expected_ranks(scores, targets)
-    top = _top(scores)
-    return _user_metrics(ranks, row, scores.shape[0]), np.unique(top)
+def _ranking(
+    task: Task,
+    ranks: npt.NDArray[np.float64],
+    row: npt.NDArray[np.int64],
+    item: npt.NDArray[np.int64],
+    seen: npt.NDArray[np.bool_],
+) -> Ranking:
+    ndcg, hit, reciprocal = user_metrics(ranks, row, task.users.size).T
+    coverage = float(seen.mean()) if seen.size else 0.0
+    return Ranking(task.users, ndcg, hit, reciprocal, coverage, ranks, row, item)
 
 
 def expected_ranks(
@@ -177,10 +188,10 @@ def expected_ranks(
     return 1.0 + better + equal / 2.0, row.astype(np.int64)
 
 
-def _user_metrics(
+def user_metrics(
     ranks: npt.NDArray[np.float64], row: npt.NDArray[np.int64], rows: int
 ) -> npt.NDArray[np.float64]:
-    """NDCG@10, hit@10 and reciprocal rank per row. (rows, 3)."""
+    """NDCG@10, hit@10 and reciprocal rank per row from its targets' ranks. (rows, 3)."""
     gains = np.where(ranks <= CUTOFF, 1.0 / np.log2(1.0 + ranks), 0.0)
     dcg = np.bincount(row, weights=gains, minlength=rows)
     best = np.full(rows, np.inf)

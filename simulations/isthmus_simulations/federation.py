@@ -1,0 +1,85 @@
+"""The federation of a simulation: the server's and the clients' Flower apps over either engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from isthmus.encoder import EncoderConfig
+from isthmus.files import write_json
+from isthmus_client.federated_trainer import FederatedTrainer, initial_parameters
+from isthmus_client.local_training import CurvePoint
+from isthmus_client.platform_files import load_platform, save_platform
+from isthmus_client.workspace import Workspace
+from isthmus_server.checkpoints import CheckpointStore
+from isthmus_server.history import RunResult
+from isthmus_simulations.engines.runner import run_federation
+from isthmus_simulations.job import Job
+
+_CONFIG = "encoder.json"
+
+
+def federate(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
+    """Run, or resume, the federation of the workspaces' platforms.
+
+    The memory engine works on the workspaces that this process holds; Ray's workers read the same
+    platforms from disk.
+    """
+    options, plan = job.options, job.plan
+    in_memory = options.engine == "memory"
+    folders = [] if in_memory else _save(options.out / "platforms", workspaces, plan.encoder)
+    store = CheckpointStore(options.out / "rounds")
+    with job.progress.track("federation, rounds", plan.rounds) as advance:
+        return run_federation(
+            options.engine,
+            server_config=plan.server(options.out.name, len(workspaces)),
+            initial=initial_parameters(plan.encoder, plan.seed),
+            store=store,
+            receipts=options.out / "outbox",
+            folders=folders,
+            trainer_factory=None if in_memory else trainer_from_folder,
+            trainers=[FederatedTrainer(w, plan.encoder) for w in workspaces] if in_memory else [],
+            on_round=lambda _: advance(1),
+            workers=job.workers,
+            resume=not store.is_empty(),
+        )
+
+
+def _save(parent: Path, workspaces: Sequence[Workspace], config: EncoderConfig) -> list[Path]:
+    """Write the platforms and the encoder's shape where another process finds them."""
+    write_json(parent / _CONFIG, asdict(config))
+    folders = [parent / workspace.platform.name for workspace in workspaces]
+    for folder, workspace in zip(folders, workspaces, strict=True):
+        save_platform(workspace.platform, folder)
+    return folders
+
+
+def trainer_from_folder(folder: Path) -> FederatedTrainer:
+    """The trainer of a platform that `federate` saved; Ray's workers call it."""
+    config = EncoderConfig(**json.loads((folder.parent / _CONFIG).read_text()))
+    return FederatedTrainer(Workspace(load_platform(folder), config.max_events), config)
+
+
+def federated_curves(run: RunResult) -> dict[str, tuple[CurvePoint, ...]]:
+    """Each platform's validation after every round, with the seconds of all rounds so far."""
+    names = sorted({name for scores in run.validation for name in scores})
+    names = names or sorted({name for record in run.rounds for name in record.platforms})
+    elapsed = [0.0]
+    for record in run.rounds:
+        if record.round > 0:
+            elapsed.append(elapsed[-1] + record.seconds)
+    return {
+        name: tuple(
+            CurvePoint(float(number), elapsed[min(number, len(elapsed) - 1)], scores.get(name))
+            for number, scores in enumerate(run.validation)
+        )
+        for name in names
+    }
+
+
+def training_seconds(run: RunResult, platform: str) -> float:
+    """Seconds that a platform worked for the federation."""
+    parts = (record.platforms.get(platform) for record in run.rounds)
+    return sum(float(part.metrics.get("seconds", 0.0)) for part in parts if part is not None)

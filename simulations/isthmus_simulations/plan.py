@@ -1,0 +1,89 @@
+"""How a simulation trains: one value with every setting, derived from the options."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from isthmus.encoder import EncoderConfig
+from isthmus.messages import RoundPlan
+from isthmus_client.federated_trainer import settings_of
+from isthmus_client.personalise import HeadSettings
+from isthmus_client.training import Settings
+from isthmus_server.config import ServerConfig
+from isthmus_server.optimisers import FedAdam, FedAvg, FedAvgM, ServerOptimiser
+from isthmus_simulations.options import SimulationOptions
+
+_QUICK_ROUNDS = 4
+_OPTIMISERS: dict[str, type[FedAvg | FedAvgM | FedAdam]] = {
+    "fedavg": FedAvg,
+    "fedavgm": FedAvgM,
+    "fedadam": FedAdam,
+}
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """Everything that training depends on.
+
+    Training alone and pooled get `rounds * local_epochs` passes: the federation's budget.
+
+    Attributes:
+        rounds: of the federation.
+        patience: rounds, or passes alone, without a better validation before training stops.
+    """
+
+    seed: int
+    rounds: int = 16
+    patience: int = 5
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    round: RoundPlan = field(
+        default_factory=lambda: RoundPlan(
+            "", 0, 0, batch_size=64, learning_rate=5e-4, weight_decay=0.01, negatives=256
+        )
+    )
+    head: HeadSettings = field(default_factory=HeadSettings)
+    optimiser: ServerOptimiser = field(default_factory=FedAvg)
+
+    @property
+    def passes(self) -> int:
+        """Passes over the training users that any way of training gets."""
+        return max(round(self.rounds * self.round.local_epochs), 1)
+
+    @property
+    def settings(self) -> Settings:
+        """Of local training, outside the federation too."""
+        return settings_of(self.round)
+
+    def server(self, run_id: str, platforms: int) -> ServerConfig:
+        """The server's configuration of one run."""
+        return ServerConfig(
+            run_id=run_id,
+            rounds=self.rounds,
+            seed=self.seed,
+            plan=self.round,
+            optimiser=self.optimiser,
+            minimum_platforms=min(platforms, 2),
+            patience=self.patience,
+        )
+
+    def record(self) -> dict[str, Any]:
+        """As plain values, for results.json."""
+        optimiser = {"name": type(self.optimiser).__name__, **self.optimiser.settings()}
+        return {**asdict(replace(self, optimiser=FedAvg())), "optimiser": optimiser}
+
+
+def plan_for(options: SimulationOptions) -> TrainingPlan:
+    """The training plan that the options ask for."""
+    plan = TrainingPlan(seed=options.seed)
+    if options.quick:
+        head = replace(plan.head, epochs=4)
+        plan = replace(plan, rounds=_QUICK_ROUNDS, head=head)
+    changes: dict[str, Any] = {}
+    if options.local_epochs is not None:
+        changes["local_epochs"] = options.local_epochs
+    if options.learning_rate is not None:
+        changes["learning_rate"] = options.learning_rate
+    optimiser = _OPTIMISERS[options.server_optimiser or "fedavg"]()
+    plan = replace(plan, round=replace(plan.round, **changes), optimiser=optimiser)
+    return plan if options.rounds is None else replace(plan, rounds=options.rounds)

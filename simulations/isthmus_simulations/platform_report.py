@@ -1,0 +1,190 @@
+"""Everything that is measured on one platform, from trained encoders to `PlatformResults`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from isthmus.encoder import SharedEncoder
+from isthmus.statistics import paired_bootstrap
+from isthmus_client.evaluate import KNN_NEIGHBOURS, Evaluator
+from isthmus_client.gate import Certificate, Quality, decide
+from isthmus_client.local_training import CurvePoint
+from isthmus_client.model import PlatformModel
+from isthmus_client.personalise import Personalised, personalise
+from isthmus_client.ranking import Ranking
+from isthmus_client.workspace import Workspace
+from isthmus_simulations import results as schema
+from isthmus_simulations.buckets import buckets_of
+from isthmus_simulations.plan import TrainingPlan
+
+OWN: tuple[schema.ModelName, ...] = ("popularity", "item_knn", "prior", "local")
+"""What a platform has without the federation. Own history ranks nothing new to the user."""
+
+DIFFERENCES: tuple[tuple[schema.ModelName, schema.ModelName], ...] = (
+    ("personalised", "local"),
+    ("federated", "local"),
+    ("federated", "prior"),
+    ("pooled", "local"),
+    ("personalised", "pooled"),
+)
+
+
+@dataclass(frozen=True)
+class Encoders:
+    """The encoders that one platform compares."""
+
+    initial: SharedEncoder
+    local: SharedEncoder
+    federated: SharedEncoder
+    pooled: SharedEncoder
+
+
+@dataclass(frozen=True)
+class Models:
+    """The encoders with the private heads that the platform fitted around them."""
+
+    encoders: Encoders
+    local: PlatformModel
+    personalised: PlatformModel
+    pooled: PlatformModel
+    neighbours: int  # of item-kNN, chosen on the tuning users
+
+
+def report_platform(
+    workspace: Workspace,
+    encoders: Encoders,
+    plan: TrainingPlan,
+    curves: Mapping[str, tuple[CurvePoint, ...]],
+) -> schema.PlatformResults:
+    """Fit the heads, let the gate decide on the validation window, then touch the test once."""
+    started = time.perf_counter()
+    fits = _fit(workspace, encoders, plan)
+    models = _models(workspace, encoders, fits)
+    fitted = time.perf_counter()
+    gate = _gate(Evaluator(workspace, "validation", "gate"), models, plan.seed)
+    new = _rankings(Evaluator(workspace, "test"), models)
+    everything = _rankings(Evaluator(workspace, "test", masked=False), models)
+    seconds = {"heads": fitted - started, "evaluation": time.perf_counter() - fitted}
+    histories = workspace.platform.histories
+    return schema.PlatformResults(
+        users=histories.users,
+        items=workspace.items,
+        events=histories.events,
+        training_users=int(workspace.sequences.training_users.size),
+        test_users=int(new["popularity"].users.size),
+        models={name: metrics(ranking) for name, ranking in new.items()},
+        repeat_models={name: metrics(ranking) for name, ranking in everything.items()},
+        buckets=buckets_of(workspace, new),
+        best_baseline=_incumbent(gate),
+        differences=_differences(new, _incumbent(gate), plan.seed),
+        gate=_certificate(gate),
+        curves=_curves({**curves, "personalised": fits["federated"].curve}),
+        seconds=seconds,
+    )
+
+
+def _fit(workspace: Workspace, encoders: Encoders, plan: TrainingPlan) -> dict[str, Personalised]:
+    """A private head around each trained encoder, all with the same budget."""
+    trained = {
+        "local": encoders.local,
+        "federated": encoders.federated,
+        "pooled": encoders.pooled,
+    }
+    return {
+        name: personalise(workspace, encoder, plan.head, seed=plan.seed)
+        for name, encoder in trained.items()
+    }
+
+
+def _models(workspace: Workspace, encoders: Encoders, fits: Mapping[str, Personalised]) -> Models:
+    tuning = Evaluator(workspace, "validation", "tuning")
+    scores = {k: tuning.item_knn(k).mean_ndcg or 0.0 for k in KNN_NEIGHBOURS}
+    neighbours = max(scores, key=lambda k: scores[k])
+    heads = (fits["local"].model, fits["federated"].model, fits["pooled"].model)
+    return Models(encoders, *heads, neighbours)
+
+
+def _rankings(evaluator: Evaluator, models: Models) -> dict[schema.ModelName, Ranking]:
+    """Every model on the evaluator's users, in the order of a report."""
+    rank: dict[schema.ModelName, Callable[[], Ranking]] = {
+        "popularity": evaluator.popularity,
+        "own_history": evaluator.own_history,
+        "item_knn": lambda: evaluator.item_knn(models.neighbours),
+        "prior": lambda: evaluator.content(models.encoders.initial),
+        "local": lambda: evaluator.model(models.local),
+        "federated": lambda: evaluator.content(models.encoders.federated),
+        "personalised": lambda: evaluator.model(models.personalised),
+        "pooled": lambda: evaluator.model(models.pooled),
+    }
+    if evaluator.masked:
+        del rank["own_history"]
+    return {name: measure() for name, measure in rank.items()}
+
+
+def metrics(ranking: Ranking) -> schema.Metrics:
+    """A ranking's means in the form of results.json."""
+    if not ranking.users.size:
+        return schema.Metrics(ndcg=None, users=0)
+    means = ranking.summary()
+    return schema.Metrics(
+        ndcg=means["ndcg@10"],
+        hr=means["hr@10"],
+        mrr=means["mrr"],
+        coverage=means["coverage@10"],
+        users=ranking.users.size,
+    )
+
+
+def _gate(evaluator: Evaluator, models: Models, seed: int) -> Certificate:
+    qualities: dict[str, Quality] = {
+        name: r.ndcg for name, r in _rankings(evaluator, models).items()
+    }
+    return decide("personalised", qualities, OWN, seed=seed)
+
+
+def _incumbent(certificate: Certificate) -> schema.ModelName:
+    return next(name for name in OWN if name == certificate.incumbent)
+
+
+def _certificate(certificate: Certificate) -> schema.Gate:
+    difference = certificate.difference
+    return schema.Gate(
+        decision=certificate.decision,
+        served="personalised" if certificate.decision == "federated" else _incumbent(certificate),
+        candidate="personalised",
+        incumbent=_incumbent(certificate),
+        difference=difference.mean if difference else None,
+        low=difference.low if difference else None,
+        high=difference.high if difference else None,
+        users=certificate.users,
+        validation={name: certificate.validation.get(name) for name in OWN + _JUDGED},
+    )
+
+
+_JUDGED: tuple[schema.ModelName, ...] = ("federated", "personalised", "pooled")
+
+
+def _differences(
+    rankings: Mapping[schema.ModelName, Ranking], incumbent: schema.ModelName, seed: int
+) -> dict[str, schema.PairedDifference]:
+    """Paired differences on the test window; the baseline was chosen on the validation window."""
+    if not rankings[incumbent].users.size:
+        return {}
+    pairs = {f"{a} - {b}": (a, b) for a, b in DIFFERENCES}
+    pairs[schema.MAIN_DIFFERENCE] = ("personalised", incumbent)
+    return {
+        label: schema.PairedDifference.of(
+            paired_bootstrap(rankings[a].ndcg, rankings[b].ndcg, seed=seed)
+        )
+        for label, (a, b) in pairs.items()
+    }
+
+
+def _curves(curves: Mapping[str, tuple[CurvePoint, ...]]) -> schema.Curves:
+    points = {
+        name: tuple(schema.CurvePoint(step=p.step, seconds=p.seconds, ndcg=p.ndcg) for p in curve)
+        for name, curve in curves.items()
+    }
+    return schema.Curves(**points)

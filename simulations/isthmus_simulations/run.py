@@ -1,0 +1,137 @@
+"""The main job: one scenario from raw tables to a report, through the federation's own code."""
+
+from __future__ import annotations
+
+import torch
+
+from isthmus.encoder import initial_encoder
+from isthmus.errors import ScenarioError
+from isthmus.progress import Progress
+from isthmus_client.platform import Platform
+from isthmus_client.workspace import Workspace
+from isthmus_server.history import RunResult
+from isthmus_simulations.federation import federate, federated_curves, training_seconds
+from isthmus_simulations.job import Clock, Job
+from isthmus_simulations.newcomer import report_newcomer
+from isthmus_simulations.options import SimulationOptions
+from isthmus_simulations.outcome import Outcome, publish
+from isthmus_simulations.plan import plan_for
+from isthmus_simulations.platform_report import Encoders, report_platform
+from isthmus_simulations.results import Newcomer, PlatformResults, Results
+from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
+from isthmus_simulations.stages import Stages, Trained, encoder_of
+from isthmus_simulations.training import train_everyone_alone, train_together
+
+
+def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results:
+    """Run a scenario and write everything into `options.out`.
+
+    Writes `results.json`, `report.html` and `release/` (the encoder and its model card); and, to go
+    on after an interruption, `platforms/`, `rounds/` and `stages/`; `outbox/` holds the receipts of
+    all that left a platform.
+
+    Raises:
+        ScenarioError: the scenario or an option is wrong.
+        DataMissingError, DataInvalidError: the data is not there or breaks its contract.
+        FederationError: a round could not be finished.
+        ResumeError: the folder's checkpoints belong to another run.
+    """
+    plan = plan_for(options)
+    job = Job(options, plan, progress, Stages(options.out / "stages"), Clock())
+    scenario = load_scenario(options.scenario)
+    with job.clock.stage("data and item embeddings"):
+        prepared = prepare(
+            scenario,
+            data=options.data,
+            cache=options.cache,
+            seed=options.seed,
+            quick=options.quick,
+            encoder=options.encoder,
+            progress=progress,
+        )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # platforms run in parallel; within one, sums keep their order
+    try:
+        outcome = _measure_all(job, prepared)
+    finally:
+        torch.set_num_threads(threads)
+    return publish(outcome, scenario)
+
+
+def _measure_all(job: Job, prepared: Prepared) -> Outcome:
+    """Train in every way, measure every platform, and the newcomer if there is one."""
+    members, newcomer = _divide(prepared, job.options.newcomer)
+    events = job.plan.encoder.max_events
+    workspaces = tuple(Workspace(platform, events) for platform in members)
+    with job.clock.stage("federation"):
+        run = federate(job, workspaces)
+    with job.clock.stage("training alone"):
+        alone = train_everyone_alone(job, workspaces)
+    with job.clock.stage("pooled training"):
+        pooled = train_together(job, workspaces)
+    with job.clock.stage("heads and evaluation"):
+        platforms = _report(job, workspaces, run, alone, pooled)
+    day_one = _day_one(job, newcomer, run)
+    return Outcome(job, prepared, workspaces, run, platforms, day_one)
+
+
+def _divide(
+    prepared: Prepared, newcomer: str | None
+) -> tuple[tuple[Platform, ...], Platform | None]:
+    """The federation's members, and the platform that stays out."""
+    names = [platform.name for platform in prepared.platforms]
+    if newcomer is not None and newcomer not in names:
+        raise ScenarioError(
+            f"--newcomer {newcomer}: the scenario has no such platform",
+            hint=f"choose one of: {', '.join(names)}",
+        )
+    members = tuple(p for p in prepared.platforms if p.name != newcomer)
+    if not members:
+        raise ScenarioError(f"without --newcomer {newcomer} no platform is left to federate")
+    return members, next((p for p in prepared.platforms if p.name == newcomer), None)
+
+
+def _report(
+    job: Job,
+    workspaces: tuple[Workspace, ...],
+    run: RunResult,
+    alone: dict[str, Trained],
+    pooled: Trained,
+) -> dict[str, PlatformResults]:
+    """Every platform's heads, gate and test figures."""
+    curves = federated_curves(run)
+    with job.progress.track("private heads, gate and test", len(workspaces)) as advance:
+
+        def one(workspace: Workspace) -> PlatformResults:
+            name = workspace.platform.name
+            trained = (alone[name].parameters, run.best, pooled.parameters)
+            encoders = Encoders(
+                initial_encoder(job.plan.encoder, job.plan.seed),
+                *(encoder_of(p, job.plan.encoder) for p in trained),
+            )
+            mine = {
+                "federated": curves[name],
+                "local": alone[name].curves[name],
+                "pooled": pooled.curves[name],
+            }
+            found = report_platform(workspace, encoders, job.plan, mine)
+            advance(1)
+            seconds = {
+                "federated training": training_seconds(run, name),
+                "training alone": alone[name].seconds,
+                **found.seconds,
+            }
+            return found.model_copy(update={"seconds": seconds})
+
+        reports = job.parallel(one, workspaces)
+    return {w.platform.name: r for w, r in zip(workspaces, reports, strict=True)}
+
+
+def _day_one(job: Job, newcomer: Platform | None, run: RunResult) -> Newcomer | None:
+    """What the release gives the platform that stayed out."""
+    if newcomer is None:
+        return None
+    workspace = Workspace(newcomer, job.plan.encoder.max_events)
+    with job.clock.stage("newcomer"):
+        release = encoder_of(run.best, job.plan.encoder)
+        return report_newcomer(workspace, release, job.plan, job.progress)
