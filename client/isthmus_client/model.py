@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from isthmus.encoder import PrivateModule, SharedEncoder
 from isthmus_client.sequences import Batch
 
-PRIOR_DECAY = 0.9  # weight of an event in the prior's query, per event that came after it
+PRIOR_DECAY = 0.8  # weight of an event in the prior's query, per event that came after it
 
 
 class PrivateHead(PrivateModule):
