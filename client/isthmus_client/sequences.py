@@ -59,9 +59,8 @@ class Sequences:
         start = self._histories.offsets[:-1]
         has = np.zeros(self._histories.users, dtype=bool)
         inside = start < self._stop
-        first_rank = self._rank_after[np.minimum(start, self._histories.events - 1)]
         rank_end = np.searchsorted(self._first, self._stop)
-        has[inside] = (first_rank < rank_end)[inside]
+        has[inside] = self._rank_after[start[inside]] < rank_end[inside]
         return np.flatnonzero(has)
 
     def latest(self, users: Ints) -> Batch:
