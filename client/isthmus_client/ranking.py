@@ -198,10 +198,12 @@ def user_metrics(
     np.minimum.at(best, row, ranks)
     ideal = np.cumsum(1.0 / np.log2(np.arange(2, CUTOFF + 2)))
     counts = np.clip(np.bincount(row, minlength=rows), 1, CUTOFF)
-    return np.stack([dcg / ideal[counts - 1], (best <= CUTOFF).astype(float), 1.0 / best], axis=1)
+    ndcg = np.minimum(dcg / ideal[counts - 1], 1.0)  # more than ten targets may tie at rank ten
+    return np.stack([ndcg, (best <= CUTOFF).astype(float), 1.0 / best], axis=1)
 
 
 def _top(scores: Scores) -> npt.NDArray[np.int64]:
-    """Items in each row's top list. (rows, CUTOFF) or narrower for a tiny catalogue."""
+    """Items in any row's top list; a masked item is in none. (listed,)."""
     width = min(CUTOFF, scores.shape[1])
-    return np.argpartition(-scores, width - 1, axis=1)[:, :width].astype(np.int64)
+    top = np.argpartition(-scores, width - 1, axis=1)[:, :width].astype(np.int64)
+    return np.asarray(top[np.take_along_axis(scores, top, axis=1) > -np.inf])
