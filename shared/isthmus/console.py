@@ -119,5 +119,5 @@ def show_failure(
 
 def show_banner(text: str) -> None:
     """A warning in large letters that cannot be overlooked."""
-    panel = Panel(Text(text, justify="center", style="bold"), border_style="bold red", width=88)
-    error_console().print(panel)
+    panel = Panel(Text(text, justify="center", style="bold"), border_style="bold red")
+    error_console().print(panel, soft_wrap=False)

@@ -103,9 +103,11 @@ def test_a_long_message_is_not_broken_in_a_log(capsys):
     assert capsys.readouterr().err == f"error: {'x' * 300}\n"
 
 
-def test_a_banner_stands_on_standard_error(capsys):
-    show_banner("NOT PRIVATE")
+def test_a_banner_stands_on_standard_error_and_is_never_cut(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    show_banner("NOT PRIVATE\nnothing is clipped and no noise is added to anything")
     out, err = capsys.readouterr()
     assert out == ""
     assert "NOT PRIVATE" in err
-    assert len(err.splitlines()) == 3
+    assert "to anything" in err
+    assert {len(line) for line in err.splitlines()} == {40}
