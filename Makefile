@@ -48,7 +48,7 @@ lint: install ## formatting, ruff, types and floors; changes nothing
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-cache
 
 fix: install ## let ruff repair what it can, and bring the README's file tree up to date
 	@$(BIN)/ruff format .
