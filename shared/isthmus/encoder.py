@@ -1,4 +1,4 @@
-"""The shared encoder f_θ, g_θ: the one model that platforms train together (DESIGN §5).
+"""The shared encoder f_θ, g_θ: the one model that platforms train together.
 
 Score of item i for a user with history h: `a·s·prior(h, i) + <f(h), g(x_i)> + <f(h), r_i> + b_i`.
 Here live `f` (a causal transformer over the history's content vectors), `g` (a linear map of the

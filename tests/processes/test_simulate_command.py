@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,44 @@ def test_another_configuration_does_not_overwrite_the_run(first, folder):
     assert "seed 7 → 8" in error["message"]
     assert "--force" in error["hint"]
     assert (folder / "run" / "results.json").read_text() == first.stdout
+
+
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+from isthmus.cli import main
+main()
+"""
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(first, folder):
+    fixed = ("--scenario", SHOPS, "--rounds", "2", "--out", "again", "--cache", "cache")
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "simulate", *fixed],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        for line in running.stderr:
+            if line.startswith("federation"):
+                break
+        running.send_signal(signal.SIGINT)
+        assert "--resume" in running.stderr.read()
+    assert running.returncode == 130
+    assert not (folder / "again" / "results.json").exists()
+    resumed = simulate(folder, "--out", "again", "--resume", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert figures(json.loads(resumed.stdout)) == figures(json.loads(first.stdout))
+
+
+def figures(results):
+    """All that training decides, without clocks."""
+    kept = ("models", "repeat_models", "differences", "gate")
+    return {
+        name: [platform[key] for key in kept] for name, platform in results["platforms"].items()
+    }
 
 
 def test_mistakes_are_messages(folder):
