@@ -119,7 +119,9 @@ def compare(
         bare = ended.enter_context(closing(BareLoop(workers, _state(initial), threads)))
         watch = _Stopwatch(bare, advance)
         watch.mark = time.perf_counter()
-        config = ServerConfig("benchmark", rounds + 1, work.seed, work.plan())
+        config = ServerConfig(
+            "benchmark", rounds + 1, work.seed, work.plan(), minimum_platforms=platforms
+        )
         final = _federate(engine, Path(folder), workers, work, config, initial, threads, watch)
     _require_same(final, bare)
     return _paired(engine, platforms, watch, final.fingerprint())
