@@ -1,0 +1,223 @@
+"""The loss against a loop, its gradient too; what a stretch of training may and may not do."""
+
+import numpy as np
+import pytest
+import torch
+from planted_histories import random_platform
+
+from isthmus.border import split
+from isthmus.encoder import EncoderConfig, initial_encoder
+from isthmus_client.model import Queries, content_logits, queries
+from isthmus_client.sequences import Batch
+from isthmus_client.training import (
+    Settings,
+    batches,
+    content_loss,
+    distance,
+    generator,
+    optimiser_for,
+    sampled_softmax,
+    train_content,
+)
+from isthmus_client.workspace import Workspace
+
+CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=5)
+ITEMS = 15
+TARGETS = [[3, -1, 7, 7], [-1, -1, -1, -1], [-1, 2, -1, -1]]
+
+
+def batch_of(targets):
+    made = np.array(targets, np.int64)
+    items = np.zeros_like(made)
+    return Batch(items, items, items, made)
+
+
+def slow_softmax(table, batch, negatives):
+    """Mean over users of the mean over their positions. table: (positions, items)."""
+    position, users = 0, []
+    for row in batch.targets.tolist():
+        losses = []
+        for target in [t for t in row if t >= 0]:
+            scores = table[position]
+            others = [scores[n] for n in negatives.tolist() if n != target]
+            losses.append(
+                torch.logsumexp(torch.stack([scores[target], *others]), 0) - scores[target]
+            )
+            position += 1
+        users.append(torch.stack(losses).mean() if losses else torch.zeros(()))
+    return torch.stack(users).mean()
+
+
+def of_table(table):
+    """Scores and paired scores that read a table of all logits."""
+    return (lambda _, items: table[:, items]), (
+        lambda _, items: table[torch.arange(len(items)), items]
+    )
+
+
+def table_of(positions, seed=0):
+    source = torch.Generator().manual_seed(seed)
+    return (2 * torch.randn(positions, ITEMS, generator=source)).requires_grad_()
+
+
+NOTHING = Queries(torch.zeros(0), torch.zeros(0))
+
+
+@pytest.mark.parametrize(
+    ("targets", "negatives"),
+    [
+        (TARGETS, [1, 4, 9, 4]),
+        (TARGETS, [7, 7, 2, 3, 11]),  # each target is drawn as a negative somewhere
+        ([[5]], [5, 5]),  # nothing but accidental hits
+        ([[0, 14, 3, 2]], list(range(ITEMS))),
+    ],
+)
+def test_the_loss_and_its_gradient_are_those_of_a_loop(targets, negatives):
+    batch, drawn = batch_of(targets), np.array(negatives)
+    fast, slow = (table_of(int((batch.targets >= 0).sum())) for _ in range(2))
+    loss = sampled_softmax(NOTHING, batch, drawn, *of_table(fast))
+    expected = slow_softmax(slow, batch, drawn)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    expected.backward()
+    torch.testing.assert_close(fast.grad, slow.grad)
+
+
+def test_a_batch_without_targets_costs_nothing():
+    loss = sampled_softmax(NOTHING, batch_of([[-1, -1]]), np.array([1, 2]), *of_table(table_of(0)))
+    assert loss.item() == 0
+
+
+def test_a_user_with_many_positions_counts_like_one_with_few():
+    table = table_of(4).detach()
+    many = batch_of([[3, 5, 9, -1], [-1, 2, -1, -1]])
+    ones = [(batch_of([[3, 5, 9]]), table[:3]), (batch_of([[2]]), table[3:])]
+    negatives = np.array([1, 6, 12])
+    apart = [sampled_softmax(NOTHING, b, negatives, *of_table(t)).item() for b, t in ones]
+    together = sampled_softmax(NOTHING, many, negatives, *of_table(table)).item()
+    assert together == pytest.approx(np.mean(apart))
+
+
+@pytest.fixture(scope="module")
+def workspace():
+    return Workspace(random_platform(users=30, items=ITEMS, seed=2), max_events=5)
+
+
+@pytest.fixture
+def encoder():
+    made = initial_encoder(CONFIG, seed=1)
+    with torch.no_grad():
+        made.item.weight.normal_(generator=torch.Generator().manual_seed(2))
+    return made
+
+
+def test_the_federated_objective_is_the_loop_over_content_scores(workspace, encoder):
+    users = workspace.sequences.training_users
+    batch = workspace.sequences.training_batch(users, np.random.default_rng(4))
+    loss = content_loss(encoder, batch, workspace.content, np.random.default_rng(5), 20)
+    negatives = np.random.default_rng(5).integers(0, ITEMS, size=20)
+    query = queries(encoder, batch, workspace.content, torch.from_numpy(batch.targets >= 0))
+    table = content_logits(encoder, query, workspace.content)
+    torch.testing.assert_close(loss, slow_softmax(table, batch, negatives))
+
+
+def train(workspace, encoder, settings=None, *, epochs=1.0, seed=0):
+    settings = settings or Settings(batch_size=8, negatives=20, learning_rate=0.01)
+    random = generator(seed, "test")
+    return train_content(
+        encoder,
+        workspace.sequences,
+        workspace.content,
+        batches(workspace.sequences.training_users, settings, epochs, random),
+        settings=settings,
+        random=random,
+        optimiser=optimiser_for(encoder, settings),
+    )
+
+
+def test_training_learns_and_reports_the_mean_loss(workspace, encoder):
+    before = train(workspace, encoder)
+    for seed in range(8):
+        after = train(workspace, encoder, epochs=3, seed=seed)
+    assert after < 0.9 * before
+
+
+def test_the_same_seed_trains_the_same_bytes(workspace):
+    prints = []
+    for seed in (3, 3, 4):
+        made = initial_encoder(CONFIG, seed=1)
+        train(workspace, made, seed=seed)
+        prints.append(split(made)[0].fingerprint())
+    assert prints[0] == prints[1] != prints[2]
+
+
+def test_every_part_of_the_encoder_is_trained(workspace, encoder):
+    before = split(encoder)[0]
+    train(workspace, encoder, epochs=3)
+    moved = split(encoder)[0].minus(before)
+    assert all(np.abs(tensor).max() > 0 for tensor in moved.tensors.values())
+
+
+def moved_by(workspace, **settings):
+    made = initial_encoder(CONFIG, seed=1)
+    before = split(made)[0]
+    train(
+        workspace,
+        made,
+        Settings(batch_size=8, negatives=20, learning_rate=0.01, **settings),
+        epochs=4,
+    )
+    return split(made)[0].minus(before).norm()
+
+
+def test_a_proximal_term_holds_back(workspace):
+    assert moved_by(workspace, proximal=100.0) < 0.7 * moved_by(workspace)
+
+
+def test_distance_is_the_sum_of_squares():
+    module = torch.nn.Linear(2, 1)
+    start = [p.detach() - 2 for p in module.parameters()]
+    assert distance(module, start).item() == pytest.approx(3 * 4)
+    assert distance(module, []).item() == 0
+
+
+USERS = np.array([5, 2, 9, 4, 11])
+
+
+def parts(epochs=1.0, **settings):
+    return batches(USERS, Settings(**settings), epochs, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 9])
+def test_a_pass_takes_everyone_once(size):
+    made = parts(batch_size=size)
+    assert all(part.size == size for part in made[:-1])
+    assert 0 < made[-1].size <= size
+    assert sorted(np.concatenate(made).tolist()) == sorted(USERS.tolist())
+
+
+def test_passes_follow_each_other_in_new_orders():
+    order = np.concatenate(parts(3.0, batch_size=4)).tolist()
+    passes = [order[:5], order[5:10], order[10:]]
+    assert all(sorted(one) == sorted(USERS.tolist()) for one in passes)
+    assert len({tuple(one) for one in passes}) > 1
+
+
+@pytest.mark.parametrize(("epochs", "users"), [(0.2, 1), (0.5, 3), (1.2, 6), (0.01, 1)])
+def test_a_part_of_a_pass_rounds_up(epochs, users):
+    assert np.concatenate(parts(epochs, batch_size=2)).size == users
+
+
+def test_steps_may_be_limited():
+    assert [p.size for p in parts(4.0, batch_size=2, max_steps=3)] == [2, 2, 2]
+
+
+def test_generators_differ_by_seed_and_purpose_and_not_by_process():
+    drawn = {
+        names: generator(*names).integers(2**60).item()
+        for names in [(1, "round", "a", 1), (1, "round", "a", 2), (1, "round", "b", 1), (2, "head")]
+    }
+    assert len(set(drawn.values())) == 4
+    assert generator(1, "round", "a", 1).integers(2**60) == drawn[1, "round", "a", 1]
+    # A fixed figure: another process, and another day, draws the same.
+    assert generator(1, "round", "a", 1).integers(1000) == 562
