@@ -204,6 +204,7 @@ def _quiet() -> Iterator[None]:
 def _environment() -> Iterator[None]:
     """What Ray and Flower read or change in the environment, put back afterwards."""
     changed = {
+        "OMP_NUM_THREADS": "1",  # a worker has one CPU, and sums must keep the order they have here
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),  # Flower adds the whole of sys.path to it
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # without it Ray warns and hides accelerators
     }
