@@ -5,6 +5,7 @@ The encoder stays as released, so what is fitted here can be as private as the p
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,11 +53,11 @@ def personalise(
     then bias, weights and item residuals are trained from there, stopped by the same users.
 
     Guarantees:
-        The encoder's parameters are not changed and take no gradient.
+        The encoder given is not touched; the model's copy of it is not changed and takes no
+        gradient.
     """
-    model = PlatformModel(encoder, PrivateHead(workspace.items, encoder.config.dim))
-    for parameter in model.shared.parameters():
-        parameter.requires_grad = False
+    frozen = copy.deepcopy(encoder).requires_grad_(requires_grad=False)
+    model = PlatformModel(frozen, PrivateHead(workspace.items, encoder.config.dim))
     evaluator = Evaluator(workspace, "validation", purpose="tuning")
     bias = log_popularity(workspace)
     mix = search_mix(evaluator.parts(model.shared), evaluator.task, bias.numpy())

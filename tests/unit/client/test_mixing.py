@@ -1,0 +1,105 @@
+"""The search for mixing weights: never worse than the release, and what is there is found."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from isthmus_client.mixing import GRID, Mix, Parts, search_mix
+from isthmus_client.model import PrivateHead
+from isthmus_client.ranking import Task, rank
+
+USERS, ITEMS = np.array([3, 8, 11, 20]), 30
+
+
+def task_of(targets):
+    return Task(
+        USERS[: len(targets)],
+        sparse.csr_matrix((len(targets), ITEMS), dtype=np.float32),
+        sparse.csr_matrix(np.asarray(targets, np.float32)),
+        masked=True,
+    )
+
+
+def wanted(seed=0):
+    made = np.zeros((len(USERS), ITEMS), np.float32)
+    random = np.random.default_rng(seed)
+    for row in made:
+        row[random.integers(ITEMS, size=2)] = 1
+    return made
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng([seed, 9]).normal(size=shape).astype(np.float32)
+
+
+def quality(mix, parts, task, bias):
+    """Written out: row k of the parts belongs to the k-th user of the task."""
+    scores = mix.prior * parts.prior + mix.content * parts.content + mix.bias * bias
+    return rank(task, lambda users: scores[np.searchsorted(USERS, users)]).mean_ndcg
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_mix_is_never_worse_than_the_release(seed):
+    parts = Parts(noise(4, ITEMS, seed=seed), noise(4, ITEMS, seed=seed + 50))
+    task, bias = task_of(wanted(seed)), noise(ITEMS, seed=seed + 99)
+    found = quality(search_mix(parts, task, bias), parts, task, bias)
+    assert found >= quality(Mix(), parts, task, bias)
+    every = [
+        quality(Mix(*weights), parts, task, bias)
+        for weights in product(GRID["bias"], GRID["prior"], GRID["content"])
+    ]
+    assert found <= max(every)
+
+
+def test_a_part_that_knows_is_found():
+    """Each part in turn knows the targets, softly; the others are loud noise."""
+    targets = wanted()
+    loud = [20 * noise(4, ITEMS, seed=1), 20 * noise(4, ITEMS, seed=2)]
+    task, none = task_of(targets), np.zeros(ITEMS, np.float32)
+    found = search_mix(Parts(targets, loud[0]), task, none)
+    assert found.content == 0
+    assert found.prior > 0
+    found = search_mix(Parts(loud[0], targets), task, none)
+    assert found.prior == 0
+    assert found.content > 0
+    bias = np.zeros(ITEMS, np.float32)
+    bias[4] = 5
+    everyone = task_of(np.tile(bias > 0, (4, 1)))
+    assert search_mix(Parts(noise(4, ITEMS), noise(4, ITEMS, seed=3)), everyone, bias).bias > 0
+
+
+def test_weights_come_from_the_grid():
+    parts = Parts(noise(4, ITEMS), noise(4, ITEMS, seed=7))
+    found = search_mix(parts, task_of(wanted()), noise(ITEMS, seed=8))
+    assert (found.bias in GRID["bias"], found.prior in GRID["prior"]) == (True, True)
+    assert found.content in GRID["content"]
+
+
+def test_what_helps_nobody_is_left_as_it_is():
+    perfect = Parts(wanted(), np.zeros((4, ITEMS), np.float32))
+    assert search_mix(perfect, task_of(wanted()), np.zeros(ITEMS, np.float32)) == Mix()
+
+
+def test_nobody_to_search_with():
+    nothing = np.zeros((0, ITEMS), np.float32)
+    assert search_mix(Parts(nothing, nothing), task_of(nothing), noise(ITEMS)) == Mix()
+
+
+def test_the_release_as_it_is():
+    head = PrivateHead(ITEMS, 4)
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    Mix().apply(head, torch.from_numpy(noise(ITEMS)))
+    for name, value in head.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_weights_are_written_into_a_head():
+    head, bias = PrivateHead(ITEMS, 4), torch.from_numpy(noise(ITEMS))
+    Mix(bias=0.5, prior=0.25, content=0.1).apply(head, bias)
+    torch.testing.assert_close(head.bias.detach(), 0.5 * bias)
+    assert head.prior_weight.item() == 0.25
+    assert head.content_weight.item() == pytest.approx(0.1)
+    assert all(parameter.requires_grad for parameter in head.parameters())
