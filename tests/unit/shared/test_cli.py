@@ -1,6 +1,7 @@
 """The command `isthmus`, mostly as transcripts: what is typed, what comes back."""
 
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -149,9 +150,16 @@ def test_a_command_without_its_extra_says_what_to_install(bare, capsys, monkeypa
     )
 
 
-def isthmus(*arguments):
+def isthmus(*arguments, **environment):
     program = Path(sys.executable).with_name("isthmus")
-    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    rest = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    return subprocess.run(
+        [program, *arguments],
+        env={**rest, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_installed_command():
@@ -160,6 +168,12 @@ def test_the_installed_command():
     assert checkup["isthmus"] == __version__
     assert checkup["cores"] >= 1
     assert isthmus("doctor").stdout.startswith("isthmus")
+
+
+def test_a_process_has_one_thread_unless_the_user_says_otherwise():
+    for environment, threads in (({}, "1"), ({"OMP_NUM_THREADS": "3"}, "3")):
+        checkup = json.loads(isthmus("doctor", "--json", **environment).stdout)
+        assert checkup["threads"]["OMP_NUM_THREADS"] == threads
 
 
 def test_help_imports_nothing_heavy():
