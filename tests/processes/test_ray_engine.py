@@ -21,37 +21,37 @@ ISTHMUS = Path(sys.executable).with_name("isthmus")
 pytestmark = pytest.mark.slow
 
 
-def ray_processes():
-    """Command lines of Ray's servers that are alive."""
+def offspring(token):
+    """Command lines of live processes that inherited the token in their environment."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if token in (path / "environ").read_bytes():
+                found.append((path / "cmdline").read_bytes())
         except OSError:
             continue  # it ended while we looked
-        if "/ray/core/" in line or line.startswith("ray::"):
-            found.append(line)
     return found
 
 
 @pytest.fixture(scope="module")
 def on_ray(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ray")
-    before = set(Path(tempfile.gettempdir()).glob("isthmus*")), ray_processes()
-    done = subprocess.run(
-        [sys.executable, PROGRAM, folder, "--engine", "ray", "--loopback-only"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
-    )
-    after = set(Path(tempfile.gettempdir()).glob("isthmus*")), ray_processes()
-    return done, before, after
+    with tempfile.TemporaryDirectory(prefix="t") as short:  # Ray's sockets need a short path
+        token = f"ISTHMUS_TEST_RUN={short}"
+        name, _, value = token.partition("=")
+        done = subprocess.run(
+            [sys.executable, PROGRAM, folder, "--engine", "ray", "--loopback-only"],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": short, name: value},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+        return done, offspring(token.encode()), list(Path(short).iterdir())
 
 
 def test_it_gives_the_same_bytes_as_the_memory_engine(on_ray, tmp_path):
-    done, _, _ = on_ray
+    done = on_ray[0]
     assert done.returncode == 0, done.stderr
     here = run_federation(
         "memory",
@@ -70,8 +70,16 @@ def test_it_is_quiet(on_ray):
 
 
 def test_no_process_and_no_folder_is_left(on_ray):
-    _, before, after = on_ray
-    assert after == before
+    _, processes, files = on_ray
+    assert processes == []
+    assert files == []
+
+
+def test_the_look_for_processes_sees_a_child():
+    with subprocess.Popen(["sleep", "60"], env={"ISTHMUS_TEST_RUN": "child"}) as child:
+        found = offspring(b"ISTHMUS_TEST_RUN=child")
+        child.kill()
+    assert found == [b"sleep\x0060\x00"]
 
 
 def test_an_engine_that_cannot_start_ends_at_once(tmp_path):

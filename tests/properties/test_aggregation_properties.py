@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -30,6 +30,7 @@ def cohorts(draw):
 parameters = st.composite(shared)()
 
 
+@settings(deadline=None)
 @given(cohorts())
 def test_it_is_the_plain_weighted_mean(updates):
     mean = weighted_mean(updates)
@@ -40,6 +41,7 @@ def test_it_is_the_plain_weighted_mean(updates):
         np.testing.assert_allclose(mean.tensors[name], expected, rtol=1e-6, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(cohorts(), st.randoms())
 def test_the_order_of_arrival_changes_no_bit(updates, random):
     shuffled = list(updates)
@@ -47,6 +49,7 @@ def test_the_order_of_arrival_changes_no_bit(updates, random):
     assert weighted_mean(shuffled).fingerprint() == weighted_mean(updates).fingerprint()
 
 
+@settings(deadline=None)
 @given(cohorts())
 def test_the_mean_lies_between_the_updates(updates):
     mean = weighted_mean(updates)
@@ -56,6 +59,7 @@ def test_the_mean_lies_between_the_updates(updates):
         assert (mean.tensors[name] >= stack.min(axis=0)).all()
 
 
+@settings(deadline=None)
 @given(cohorts(), st.integers(2, 50))
 def test_only_the_shares_of_users_count(updates, factor):
     scaled = [Update(u.platform, u.round, u.delta, u.users * factor, u.base) for u in updates]
@@ -65,6 +69,7 @@ def test_only_the_shares_of_users_count(updates, factor):
         )
 
 
+@settings(deadline=None)
 @given(parameters, cohorts())
 def test_fedavg_with_rate_one_is_the_weighted_mean_of_the_local_parameters(start, updates):
     moved, _ = FedAvg().apply(start, weighted_mean(updates), {})
@@ -77,6 +82,7 @@ def test_fedavg_with_rate_one_is_the_weighted_mean_of_the_local_parameters(start
         np.testing.assert_allclose(moved.tensors[name], local, rtol=1e-5, atol=1e-4)
 
 
+@settings(deadline=None)
 @given(parameters, st.sampled_from([FedAvg(), FedAvgM(), FedAdam()]))
 def test_platforms_that_agree_on_nothing_new_move_nothing(start, rule):
     zero = Shared({name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()})
@@ -85,6 +91,7 @@ def test_platforms_that_agree_on_nothing_new_move_nothing(start, rule):
         np.testing.assert_array_equal(moved.tensors[name], start.tensors[name])
 
 
+@settings(deadline=None)
 @given(parameters, parameters)
 def test_the_first_step_of_fedadam_follows_the_sign_of_the_mean(start, mean):
     rule = FedAdam(learning_rate=0.1)

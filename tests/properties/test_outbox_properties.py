@@ -25,6 +25,7 @@ def tensors(elements):
     )
 
 
+@settings(deadline=None)
 @given(tensors(any_float))
 def test_every_tensor_survives_the_wire_bit_for_bit(values):
     sent = Shared(values)
@@ -43,7 +44,7 @@ def try_to_send(delta, received) -> tuple[bool, int]:
         return True, verify_receipts(outbox.receipts).lines
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(tensors(any_float), tensors(any_float), st.booleans())
 def test_an_update_leaves_exactly_if_it_is_like_the_parameters_and_finite(one, other, alike):
     received, delta = Shared(other), Shared(one if not alike else other)
@@ -51,13 +52,13 @@ def test_an_update_leaves_exactly_if_it_is_like_the_parameters_and_finite(one, o
     assert try_to_send(delta, received) == (fits, int(fits))
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(tensors(st.floats(-1, 1, width=32)))
 def test_nothing_private_ever_leaves(values):
     assert try_to_send(Private(values), Shared(values)) == (False, 0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_changed_byte_breaks_the_chain_at_its_line(data):
     with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +75,7 @@ def test_any_changed_byte_breaks_the_chain_at_its_line(data):
         assert check.torn > 0 if last_newline_lost else check.first_altered == line
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000))
 def test_a_file_cut_anywhere_goes_on_as_a_whole_chain(place):
     with tempfile.TemporaryDirectory() as folder:

@@ -39,7 +39,7 @@ def damage(folder, number, suffix):
         path.write_bytes(path.read_bytes()[:-7])
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(
     optimiser=st.sampled_from([FedAvg(), FedAvgM(), FedAdam()]),
     patience=st.integers(0, 2),

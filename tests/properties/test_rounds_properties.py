@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_platforms import INITIAL, server_config
 
@@ -46,6 +46,7 @@ def collect(sent):
     return state
 
 
+@settings(deadline=None)
 @given(replies)
 def test_every_reply_is_either_used_or_refused_with_a_reason(sent):
     state = collect(sent)
@@ -53,6 +54,7 @@ def test_every_reply_is_either_used_or_refused_with_a_reason(sent):
     assert all(reason for _, reason, _ in state.open.refused)
 
 
+@settings(deadline=None)
 @given(replies)
 def test_only_good_updates_of_the_cohort_are_used(sent):
     for sender, (update, _) in collect(sent).open.accepted.items():
@@ -65,6 +67,7 @@ def test_only_good_updates_of_the_cohort_are_used(sent):
         assert update.delta.shapes() == INITIAL.shapes()
 
 
+@settings(deadline=None)
 @given(replies, st.lists(st.sampled_from([0.5, -2.0, 3.25]), min_size=3, max_size=3))
 def test_bad_replies_do_not_change_what_good_ones_make(sent, values):
     good = [
@@ -78,6 +81,7 @@ def test_bad_replies_do_not_change_what_good_ones_make(sent, values):
     assert one.open.moved[0].fingerprint() == two.open.moved[0].fingerprint()
 
 
+@settings(deadline=None)
 @given(replies)
 def test_the_records_names_add_up_to_the_cohort(sent):
     good = Update("a", 1, delta_of(0.5), 4, BASE)
