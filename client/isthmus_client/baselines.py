@@ -51,18 +51,13 @@ def own_history(counts: sparse.csr_matrix, seen: sparse.csr_matrix) -> Scorer:
     return score
 
 
-def item_knn(
-    counts: sparse.csr_matrix, seen: sparse.csr_matrix, *, neighbours: int, shrinkage: float
-) -> Scorer:
-    """Item-based nearest neighbours (Sarwar et al. 2001) with shrunk cosine similarity.
+def item_knn(similarity: sparse.csr_matrix, seen: sparse.csr_matrix) -> Scorer:
+    """Item-based nearest neighbours (Sarwar et al. 2001): similarity to what the user met, summed.
 
     Args:
-        counts: training interactions. (users, items)
+        similarity: from `item_similarity`. (items, items)
         seen: interactions before the window, what the user is known by. (users, items)
-        neighbours: similar items kept for each item; 0 = all.
-        shrinkage: added to the product of norms; damps similarities of rare items.
     """
-    similarity = _similarity(counts, neighbours, shrinkage)
     known = seen.copy()
     known.data[:] = 1.0
 
@@ -75,8 +70,16 @@ def item_knn(
 BLOCK = 1024  # items whose similarities are held densely at once
 
 
-def _similarity(counts: sparse.csr_matrix, neighbours: int, shrinkage: float) -> sparse.csr_matrix:
-    """Cosine similarity of items' user sets, zero diagonal. (items, items)."""
+def item_similarity(
+    counts: sparse.csr_matrix, *, neighbours: int, shrinkage: float
+) -> sparse.csr_matrix:
+    """Shrunk cosine similarity of items' user sets, zero diagonal. (items, items).
+
+    Args:
+        counts: training interactions. (users, items)
+        neighbours: similar items kept for each item; 0 = all.
+        shrinkage: added to the product of norms; damps similarities of rare items.
+    """
     binary = counts.copy()
     binary.data[:] = 1.0
     norms = np.sqrt(np.asarray(binary.sum(axis=0)).ravel())

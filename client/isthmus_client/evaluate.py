@@ -32,8 +32,7 @@ Purpose = Literal["tuning", "gate", "all"]
 that the gate's figures are of users whom no choice has seen. The test window takes everyone."""
 
 TUNING_USERS = 500  # at most, drawn once: enough to stop by, cheap enough for every round
-KNN_NEIGHBOURS = (0, 100)  # tried on the tuning users; 0 = all
-KNN_SHRINKAGE = 10.0
+KNN_NEIGHBOURS = (20, 100)  # tried on the tuning users
 
 
 @dataclass(frozen=True)
@@ -110,11 +109,7 @@ class Evaluator:
 
     def item_knn(self, neighbours: int) -> Ranking:
         """Item-kNN on the platform's own training data."""
-        return self.scorer(
-            item_knn(
-                self.workspace.counts, self._seen, neighbours=neighbours, shrinkage=KNN_SHRINKAGE
-            )
-        )
+        return self.scorer(item_knn(self.workspace.similarity(neighbours), self._seen))
 
     def _scores(
         self, shared: SharedEncoder, users: Ints, score: Callable[[Queries], torch.Tensor]

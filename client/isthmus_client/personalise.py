@@ -26,12 +26,12 @@ from isthmus_client.workspace import Workspace
 class HeadSettings:
     """How the private head is fitted."""
 
-    epochs: int = 12  # passes over the training users at most
+    epochs: int = 8  # passes over the training users at most
     patience: int = 3  # passes without a better validation before it stops; 0 = never
     batch_size: int = 64  # users a step
     negatives: int = 512  # uniform negatives a batch
-    learning_rate: float = 1e-3  # AdamW
-    residual_decay: float = 0.3  # AdamW weight decay of the item residuals alone
+    learning_rate: float = 3e-4  # AdamW
+    residual_decay: float = 0.1  # AdamW weight decay of the item residuals alone
 
 
 @dataclass(frozen=True)

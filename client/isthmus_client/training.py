@@ -100,11 +100,23 @@ def batches(
     return parts[: settings.max_steps] if settings.max_steps else parts
 
 
-def optimiser_for(module: nn.Module, settings: Settings) -> torch.optim.AdamW:
-    """AdamW with our settings."""
-    return torch.optim.AdamW(
-        module.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+SCALE_SPEED = 20.0  # times the learning rate, for the prior's sharpness
+
+
+def optimiser_for(shared: SharedEncoder, settings: Settings) -> torch.optim.AdamW:
+    """AdamW with our settings.
+
+    The sharpness of the prior is one number in the log domain and has a long way to go, from the
+    published start to what a platform's loss wants; at the encoder's learning rate the encoder
+    would spend the training making up for a prior that is too sharp.
+    """
+    scale = [shared.log_scale]
+    rest = [p for p in shared.parameters() if p is not shared.log_scale]
+    groups = [
+        {"params": rest, "weight_decay": settings.weight_decay},
+        {"params": scale, "weight_decay": 0.0, "lr": SCALE_SPEED * settings.learning_rate},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate)
 
 
 def train_content(

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from torch import Tensor
 
-from isthmus_client.baselines import interactions
+from isthmus_client.baselines import interactions, item_similarity
 from isthmus_client.content import whiten
 from isthmus_client.histories import Split
 from isthmus_client.model import as_tensor
@@ -17,6 +17,7 @@ from isthmus_client.platform import Platform
 from isthmus_client.ranking import Window, window_bounds
 from isthmus_client.sequences import Ints, Sequences
 
+KNN_SHRINKAGE = 10.0  # of item-kNN's cosine; damps items that few users met
 HORIZON = 5  # coming new items among which a position's target is drawn
 
 
@@ -62,6 +63,18 @@ class Workspace:
     def counts(self) -> sparse.csr_matrix:
         """How often each training user met each item. (users, items)."""
         return interactions(self.platform.histories, self.training_stop, self.items)
+
+    def similarity(self, neighbours: int) -> sparse.csr_matrix:
+        """Item-kNN's similarities, computed once for each number of neighbours. (items, items)."""
+        if neighbours not in self._similarities:
+            self._similarities[neighbours] = item_similarity(
+                self.counts, neighbours=neighbours, shrinkage=KNN_SHRINKAGE
+            )
+        return self._similarities[neighbours]
+
+    @cached_property
+    def _similarities(self) -> dict[int, sparse.csr_matrix]:
+        return {}
 
     @property
     def split(self) -> Split:

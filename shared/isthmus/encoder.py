@@ -48,7 +48,7 @@ class EncoderConfig:
     heads: int = 2
     expansion: int = 2
     max_events: int = 50
-    prior_scale: float = 12.0
+    prior_scale: float = 5.0
 
 
 class Block(nn.Module):

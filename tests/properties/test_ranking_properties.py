@@ -9,7 +9,13 @@ from hypothesis.extra.numpy import arrays
 from planted_histories import RETURN, drawn_histories, drawn_split, spans
 from scipy import sparse
 
-from isthmus_client.baselines import interactions, item_knn, own_history, popularity
+from isthmus_client.baselines import (
+    interactions,
+    item_knn,
+    item_similarity,
+    own_history,
+    popularity,
+)
 from isthmus_client.ranking import CUTOFF, Task, build_task, rank
 
 BRIEF = settings(deadline=None, max_examples=150)
@@ -167,12 +173,10 @@ def test_popularity_and_own_history_are_those_of_a_loop(case):
 @given(counted(), st.integers(0, 4), st.sampled_from([0.0, 10.0]))
 def test_item_knn_is_that_of_a_loop(case, neighbours, shrinkage):
     histories, train, known = case
-    scorer = item_knn(
-        interactions(histories, train, 7),
-        interactions(histories, known, 7),
-        neighbours=neighbours,
-        shrinkage=shrinkage,
+    similarity = item_similarity(
+        interactions(histories, train, 7), neighbours=neighbours, shrinkage=shrinkage
     )
+    scorer = item_knn(similarity, interactions(histories, known, 7))
     counts, seen = slow_counts(histories, train), slow_counts(histories, known)
     scores = scorer(np.arange(histories.users))
     for user, row in enumerate(scores):
