@@ -126,19 +126,33 @@ class SharedEncoder(SharedModule):
 
 
 def initial_encoder(config: EncoderConfig, seed: int) -> SharedEncoder:
-    """A fresh encoder whose item side is zero; the same seed gives the same bytes."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    """A fresh encoder whose item side is zero; the same seed gives the same bytes.
+
+    Built without values first and drawn from a generator of its own: PyTorch's constructors draw
+    from one global generator, which platforms that work in parallel would share.
+    """
+    with torch.device("meta"):
         encoder = SharedEncoder(config)
-        for table in (encoder.behaviour, encoder.gap, encoder.position):
-            nn.init.normal_(table.weight, std=0.02)
-        for block in encoder.blocks:
-            assert isinstance(block, Block)
-            for layer in (block.qkv, block.output, block.widen, block.narrow):
-                nn.init.normal_(layer.weight, std=0.05)
-                nn.init.zeros_(layer.bias)
+    encoder.to_empty(device="cpu")
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in encoder.modules():
+            _initialise(module, random)
         # Unit-norm content has entries near content^-0.5; this gives hidden entries near 1.
-        nn.init.normal_(encoder.event.weight, std=1.0)
-        nn.init.zeros_(encoder.event.bias)
-        nn.init.zeros_(encoder.item.weight)
+        encoder.event.weight.normal_(std=1.0, generator=random)
+        encoder.item.weight.zero_()
+        encoder.log_scale.fill_(math.log(config.prior_scale))
     return encoder
+
+
+def _initialise(module: nn.Module, random: torch.Generator) -> None:
+    """Values of one module's own parameters."""
+    if isinstance(module, nn.LayerNorm):
+        module.weight.fill_(1.0)
+        module.bias.zero_()
+    elif isinstance(module, nn.Embedding):
+        module.weight.normal_(std=0.02, generator=random)
+    elif isinstance(module, nn.Linear):
+        module.weight.normal_(std=0.05, generator=random)
+        if module.bias is not None:
+            module.bias.zero_()

@@ -11,15 +11,10 @@ from isthmus_client.federated_trainer import settings_of
 from isthmus_client.personalise import HeadSettings
 from isthmus_client.training import Settings
 from isthmus_server.config import ServerConfig
-from isthmus_server.optimisers import FedAdam, FedAvg, FedAvgM, ServerOptimiser
+from isthmus_server.optimisers import FedAvg, ServerOptimiser, server_optimiser
 from isthmus_simulations.options import SimulationOptions
 
 _QUICK_ROUNDS = 4
-_OPTIMISERS: dict[str, type[FedAvg | FedAvgM | FedAdam]] = {
-    "fedavg": FedAvg,
-    "fedavgm": FedAvgM,
-    "fedadam": FedAdam,
-}
 
 
 @dataclass(frozen=True)
@@ -69,8 +64,7 @@ class TrainingPlan:
 
     def record(self) -> dict[str, Any]:
         """As plain values, for results.json."""
-        optimiser = {"name": type(self.optimiser).__name__, **self.optimiser.settings()}
-        return {**asdict(replace(self, optimiser=FedAvg())), "optimiser": optimiser}
+        return {**asdict(replace(self, optimiser=FedAvg())), "optimiser": self.optimiser.settings()}
 
 
 def plan_for(options: SimulationOptions) -> TrainingPlan:
@@ -84,6 +78,6 @@ def plan_for(options: SimulationOptions) -> TrainingPlan:
         changes["local_epochs"] = options.local_epochs
     if options.learning_rate is not None:
         changes["learning_rate"] = options.learning_rate
-    optimiser = _OPTIMISERS[options.server_optimiser or "fedavg"]()
+    optimiser = server_optimiser(options.server_optimiser or "fedavg")
     plan = replace(plan, round=replace(plan.round, **changes), optimiser=optimiser)
     return plan if options.rounds is None else replace(plan, rounds=options.rounds)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from isthmus.border import merge
@@ -62,8 +63,11 @@ class Stages:
         note, tensors = self._folder / f"{name}.json", self._folder / f"{name}.safetensors"
         if not (note.exists() and tensors.exists()):
             return None
-        body = json.loads(note.read_text())
-        shared = Shared(load(tensors.read_bytes()))
+        try:
+            body = json.loads(note.read_bytes())
+            shared = Shared(load(tensors.read_bytes()))
+        except (ValueError, SafetensorError):  # a damaged file: JSON's error is a ValueError
+            return None
         if shared.fingerprint() != body["fingerprint"]:
             return None
         curves = {k: tuple(CurvePoint(**p) for p in points) for k, points in body["curves"].items()}

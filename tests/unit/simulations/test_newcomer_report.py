@@ -1,0 +1,65 @@
+"""The newcomer's first day: sizes, fairness of the comparison, and the day without users."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted_histories import random_platform
+
+from isthmus.encoder import EncoderConfig, initial_encoder
+from isthmus.messages import RoundPlan
+from isthmus.progress import Silent
+from isthmus_client.personalise import HeadSettings
+from isthmus_client.workspace import Workspace
+from isthmus_simulations.newcomer import report_newcomer
+from isthmus_simulations.plan import TrainingPlan
+
+PLAN = TrainingPlan(
+    seed=3,
+    rounds=2,
+    encoder=EncoderConfig(content=6, dim=4, layers=1, heads=2, max_events=7),
+    round=RoundPlan("", 0, 0, batch_size=32, negatives=9),
+    head=HeadSettings(epochs=1, negatives=9),
+)
+
+
+@pytest.fixture
+def report():
+    workspace = Workspace(random_platform(users=160, items=30, events=9), PLAN.encoder.max_events)
+    return report_newcomer(workspace, initial_encoder(PLAN.encoder, 8), PLAN, Silent())
+
+
+def test_sizes_beyond_the_platforms_own_are_left_out(report):
+    assert [size.users for size in report.sizes] == [0, 100]
+
+
+def test_with_the_catalogue_alone_there_is_only_what_needs_no_user(report):
+    assert report.sizes[0].models.keys() == {"prior", "release"}
+    assert report.sizes[0].differences.keys() == {"release - prior"}
+
+
+def test_every_size_and_model_faces_the_same_users(report):
+    counts = {model.users for size in report.sizes for model in size.models.values()}
+
+    assert counts == {report.test_users}
+    assert {"local", "personalised", "popularity", "item_knn"} <= report.sizes[1].models.keys()
+    assert "personalised - local" in report.sizes[1].differences
+
+
+def test_an_untrained_release_is_the_prior(report):
+    """Round 0 ranks like the prior, so day one then brings exactly nothing."""
+    first = report.sizes[0]
+
+    assert first.models["release"] == first.models["prior"]
+    assert first.differences["release - prior"].difference == 0
+
+
+def test_a_newcomer_trains_and_tunes_on_its_first_users_only():
+    platform = random_platform(users=160, items=30, events=9)
+    few = replace(Workspace(platform, 7), training_users=PICKED)
+
+    assert set(few.sequences.training_users) <= set(PICKED)
+    assert set(few.counts.nonzero()[0]) <= set(PICKED)
+
+
+PICKED = np.array([2, 3, 5, 7, 11])
