@@ -88,7 +88,7 @@ def test_at_round_zero_scores_are_the_priors():
     with torch.no_grad():
         scores = content_logits(shared, query, CONTENT)
     cosines = query.prior @ CONTENT.T
-    torch.testing.assert_close(scores, 12.0 * cosines, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(scores, CONFIG.prior_scale * cosines, rtol=1e-5, atol=1e-6)
     assert torch.equal(scores.argsort(dim=1), cosines.argsort(dim=1))
 
 

@@ -10,6 +10,7 @@ from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus_client.model import Queries, content_logits, queries
 from isthmus_client.sequences import Batch
 from isthmus_client.training import (
+    SCALE_SPEED,
     Settings,
     batches,
     content_loss,
@@ -158,6 +159,18 @@ def test_every_part_of_the_encoder_is_trained(workspace, encoder):
     assert all(np.abs(tensor).max() > 0 for tensor in moved.tensors.values())
 
 
+def test_the_priors_sharpness_learns_faster_than_the_rest(encoder):
+    settings = Settings(learning_rate=0.01, weight_decay=0.5)
+    rates = {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in optimiser_for(encoder, settings).param_groups
+        for parameter in group["params"]
+    }
+    assert rates.pop(id(encoder.log_scale)) == (SCALE_SPEED * 0.01, 0.0)
+    assert set(rates.values()) == {(0.01, 0.5)}
+    assert len(rates) == len(list(encoder.parameters())) - 1
+
+
 def moved_by(workspace, **settings):
     made = initial_encoder(CONFIG, seed=1)
     before = split(made)[0]
@@ -172,6 +185,23 @@ def moved_by(workspace, **settings):
 
 def test_a_proximal_term_holds_back(workspace):
     assert moved_by(workspace, proximal=100.0) < 0.7 * moved_by(workspace)
+
+
+def test_one_step_moves_no_further_than_the_clipped_gradient(workspace, encoder):
+    with torch.no_grad():
+        encoder.item.weight.mul_(30)  # so steep that the gradient is clipped
+    before, settings = split(encoder)[0], Settings(batch_size=99, negatives=20)
+    random = generator(0, "test")
+    train_content(
+        encoder,
+        workspace.sequences,
+        workspace.content,
+        batches(workspace.sequences.training_users, settings, 1.0, random),
+        settings=settings,
+        random=random,
+        optimiser=torch.optim.SGD(encoder.parameters(), lr=0.5),
+    )
+    assert split(encoder)[0].minus(before).norm() == pytest.approx(0.5, rel=1e-3)
 
 
 def test_distance_is_the_sum_of_squares():

@@ -1,5 +1,7 @@
 """The shared encoder: starts as the prior, looks only back, and is the same bytes from a seed."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ def test_shapes_and_types(encoder):
     assert (users.shape, users.dtype) == ((4, 7, 12), torch.float32)
     assert encoder.items(torch.zeros(6, 5)).shape == (6, 12)
     assert encoder.scale.shape == ()
-    assert initial_encoder(CONFIG, 0).scale.item() == pytest.approx(12.0)
+    assert initial_encoder(CONFIG, 0).scale.item() == pytest.approx(CONFIG.prior_scale)
 
 
 @pytest.mark.parametrize("changed", range(3))
@@ -101,6 +103,21 @@ def test_making_an_encoder_leaves_the_callers_random_numbers_alone():
     torch.manual_seed(3)
     initial_encoder(CONFIG, seed=7)
     assert torch.equal(torch.rand(4), expected)
+
+
+def test_no_value_is_left_over_from_whatever_was_in_memory():
+    expected = split(initial_encoder(CONFIG, seed=7))[0].fingerprint()
+    for value in (float("nan"), 1e30):
+        rubbish = [torch.full_like(p, value) for p in initial_encoder(CONFIG, 0).parameters()]
+        del rubbish
+        assert split(initial_encoder(CONFIG, seed=7))[0].fingerprint() == expected
+
+
+def test_encoders_made_in_threads_are_the_same():
+    expected = split(initial_encoder(CONFIG, seed=7))[0].fingerprint()
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: initial_encoder(CONFIG, seed=7), range(200)))
+    assert {split(encoder)[0].fingerprint() for encoder in made} == {expected}
 
 
 def test_everything_in_it_may_be_exchanged():
