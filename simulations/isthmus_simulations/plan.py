@@ -29,8 +29,8 @@ class TrainingPlan:
     """
 
     seed: int
-    rounds: int = 16
-    patience: int = 5
+    rounds: int = 12
+    patience: int = 4
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
     round: RoundPlan = field(
         default_factory=lambda: RoundPlan(

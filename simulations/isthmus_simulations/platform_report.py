@@ -6,13 +6,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from isthmus.encoder import SharedEncoder
+from isthmus.encoder import SharedEncoder, initial_encoder
 from isthmus.statistics import paired_bootstrap
 from isthmus_client.evaluate import KNN_NEIGHBOURS, Evaluator
 from isthmus_client.gate import Certificate, Quality, decide
 from isthmus_client.local_training import CurvePoint
-from isthmus_client.model import PlatformModel
-from isthmus_client.personalise import Personalised, personalise
+from isthmus_client.personalise import Personalised
 from isthmus_client.ranking import Ranking
 from isthmus_client.workspace import Workspace
 from isthmus_simulations import results as schema
@@ -32,43 +31,38 @@ DIFFERENCES: tuple[tuple[schema.ModelName, schema.ModelName], ...] = (
 
 
 @dataclass(frozen=True)
-class Encoders:
-    """The encoders that one platform compares."""
+class Heads:
+    """The private heads that one platform fitted around three encoders."""
 
-    initial: SharedEncoder
-    local: SharedEncoder
-    federated: SharedEncoder
-    pooled: SharedEncoder
+    local: Personalised
+    federated: Personalised
+    pooled: Personalised
 
 
 @dataclass(frozen=True)
 class Models:
-    """The encoders with the private heads that the platform fitted around them."""
+    """Everything that is compared on one platform."""
 
-    encoders: Encoders
-    local: PlatformModel
-    personalised: PlatformModel
-    pooled: PlatformModel
+    heads: Heads
+    initial: SharedEncoder
     neighbours: int  # of item-kNN, chosen on the tuning users
 
 
 def report_platform(
     workspace: Workspace,
-    encoders: Encoders,
+    heads: Heads,
     plan: TrainingPlan,
     curves: Mapping[str, tuple[CurvePoint, ...]],
 ) -> schema.PlatformResults:
-    """Fit the heads, let the gate decide on the validation window, then touch the test once."""
+    """Let the gate decide on the validation window, then touch the test once."""
     started = time.perf_counter()
-    fits = _fit(workspace, encoders, plan)
-    models = _models(workspace, encoders, fits)
-    fitted = time.perf_counter()
+    models = Models(heads, initial_encoder(plan.encoder, plan.seed), _neighbours(workspace))
     gate = _gate(Evaluator(workspace, "validation", "gate"), models, plan.seed)
     new = _rankings(Evaluator(workspace, "test"), models)
     everything = _rankings(Evaluator(workspace, "test", masked=False), models)
     strongest = _strongest(new)
-    seconds = {"heads": fitted - started, "evaluation": time.perf_counter() - fitted}
     histories = workspace.platform.histories
+    fits = (heads.local, heads.federated, heads.pooled)
     return schema.PlatformResults(
         users=histories.users,
         items=workspace.items,
@@ -81,30 +75,18 @@ def report_platform(
         best_baseline=strongest,
         differences=_differences(new, strongest, plan.seed),
         gate=_certificate(gate),
-        curves=_curves({**curves, "personalised": fits["federated"].curve}),
-        seconds=seconds,
+        curves=_curves({**curves, "personalised": heads.federated.curve}),
+        seconds={
+            "heads": sum(fit.curve[-1].seconds for fit in fits),
+            "evaluation": time.perf_counter() - started,
+        },
     )
 
 
-def _fit(workspace: Workspace, encoders: Encoders, plan: TrainingPlan) -> dict[str, Personalised]:
-    """A private head around each trained encoder, all with the same budget."""
-    trained = {
-        "local": encoders.local,
-        "federated": encoders.federated,
-        "pooled": encoders.pooled,
-    }
-    return {
-        name: personalise(workspace, encoder, plan.head, seed=plan.seed)
-        for name, encoder in trained.items()
-    }
-
-
-def _models(workspace: Workspace, encoders: Encoders, fits: Mapping[str, Personalised]) -> Models:
+def _neighbours(workspace: Workspace) -> int:
+    """Item-kNN's number of neighbours with the best ranking of the tuning users."""
     tuning = Evaluator(workspace, "validation", "tuning")
-    scores = {k: tuning.item_knn(k).mean_ndcg or 0.0 for k in KNN_NEIGHBOURS}
-    neighbours = max(scores, key=lambda k: scores[k])
-    heads = (fits["local"].model, fits["federated"].model, fits["pooled"].model)
-    return Models(encoders, *heads, neighbours)
+    return max(KNN_NEIGHBOURS, key=lambda k: tuning.item_knn(k).mean_ndcg or 0.0)
 
 
 def _rankings(evaluator: Evaluator, models: Models) -> dict[schema.ModelName, Ranking]:
@@ -113,11 +95,11 @@ def _rankings(evaluator: Evaluator, models: Models) -> dict[schema.ModelName, Ra
         "popularity": evaluator.popularity,
         "own_history": evaluator.own_history,
         "item_knn": lambda: evaluator.item_knn(models.neighbours),
-        "prior": lambda: evaluator.content(models.encoders.initial),
-        "local": lambda: evaluator.model(models.local),
-        "federated": lambda: evaluator.content(models.encoders.federated),
-        "personalised": lambda: evaluator.model(models.personalised),
-        "pooled": lambda: evaluator.model(models.pooled),
+        "prior": lambda: evaluator.content(models.initial),
+        "local": lambda: evaluator.model(models.heads.local.model),
+        "federated": lambda: evaluator.content(models.heads.federated.model.shared),
+        "personalised": lambda: evaluator.model(models.heads.federated.model),
+        "pooled": lambda: evaluator.model(models.heads.pooled.model),
     }
     if evaluator.masked:
         del rank["own_history"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from isthmus.encoder import initial_encoder
 from isthmus.errors import ScenarioError
+from isthmus.parameters import Shared
 from isthmus.progress import Progress
+from isthmus_client.personalise import Personalised, personalise
 from isthmus_client.platform import Platform
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
@@ -16,11 +17,11 @@ from isthmus_simulations.newcomer import report_newcomer
 from isthmus_simulations.options import SimulationOptions
 from isthmus_simulations.outcome import Outcome, publish
 from isthmus_simulations.plan import plan_for
-from isthmus_simulations.platform_report import Encoders, report_platform
+from isthmus_simulations.platform_report import Heads, report_platform
 from isthmus_simulations.results import Newcomer, PlatformResults, Results
 from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
 from isthmus_simulations.stages import Stages, Trained, encoder_of
-from isthmus_simulations.training import train_everyone_alone, train_together
+from isthmus_simulations.training import train_without_federation
 
 
 def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results:
@@ -65,10 +66,8 @@ def _measure_all(job: Job, prepared: Prepared) -> Outcome:
     workspaces = tuple(Workspace(platform, events) for platform in members)
     with job.clock.stage("federation"):
         run = federate(job, workspaces)
-    with job.clock.stage("training alone"):
-        alone = train_everyone_alone(job, workspaces)
-    with job.clock.stage("pooled training"):
-        pooled = train_together(job, workspaces)
+    with job.clock.stage("training alone and pooled"):
+        alone, pooled = train_without_federation(job, workspaces)
     with job.clock.stage("heads and evaluation"):
         platforms = _report(job, workspaces, run, alone, pooled)
     day_one = _day_one(job, newcomer, run)
@@ -98,23 +97,19 @@ def _report(
     alone: dict[str, Trained],
     pooled: Trained,
 ) -> dict[str, PlatformResults]:
-    """Every platform's heads, gate and test figures."""
+    """Every platform's heads, then its gate and test figures."""
+    heads = _heads(job, workspaces, run, alone, pooled)
     curves = federated_curves(run)
-    with job.progress.track("private heads, gate and test", len(workspaces)) as advance:
+    with job.progress.track("gate and test", len(workspaces)) as advance:
 
         def one(workspace: Workspace) -> PlatformResults:
             name = workspace.platform.name
-            trained = (alone[name].parameters, run.best, pooled.parameters)
-            encoders = Encoders(
-                initial_encoder(job.plan.encoder, job.plan.seed),
-                *(encoder_of(p, job.plan.encoder) for p in trained),
-            )
             mine = {
                 "federated": curves[name],
                 "local": alone[name].curves[name],
                 "pooled": pooled.curves[name],
             }
-            found = report_platform(workspace, encoders, job.plan, mine)
+            found = report_platform(workspace, heads[name], job.plan, mine)
             advance(1)
             seconds = {
                 "federated training": training_seconds(run, name),
@@ -125,6 +120,32 @@ def _report(
 
         reports = job.parallel(one, workspaces)
     return {w.platform.name: r for w, r in zip(workspaces, reports, strict=True)}
+
+
+def _heads(
+    job: Job,
+    workspaces: tuple[Workspace, ...],
+    run: RunResult,
+    alone: dict[str, Trained],
+    pooled: Trained,
+) -> dict[str, Heads]:
+    """A private head around each platform's three encoders, all with the same budget."""
+    tasks = [
+        (workspace, parameters)
+        for workspace in workspaces
+        for parameters in (alone[workspace.platform.name].parameters, run.best, pooled.parameters)
+    ]
+    with job.progress.track("private heads", len(tasks)) as advance:
+
+        def one(task: tuple[Workspace, Shared]) -> Personalised:
+            encoder = encoder_of(task[1], job.plan.encoder)
+            fitted = personalise(task[0], encoder, job.plan.head, seed=job.plan.seed)
+            advance(1)
+            return fitted
+
+        fitted = job.parallel(one, tasks)
+    names = [workspace.platform.name for workspace in workspaces]
+    return {name: Heads(*fitted[3 * place : 3 * place + 3]) for place, name in enumerate(names)}
 
 
 def _day_one(job: Job, newcomer: Platform | None, run: RunResult) -> Newcomer | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from isthmus.border import split
 from isthmus.progress import Advance
@@ -14,18 +15,34 @@ from isthmus_simulations.plan import TrainingPlan
 from isthmus_simulations.pooled import train_pooled
 from isthmus_simulations.stages import Trained
 
+POOLED = "pooled"
 
-def train_everyone_alone(job: Job, workspaces: Sequence[Workspace]) -> dict[str, Trained]:
-    """The same model on each platform's own users, with the federation's budget of passes."""
-    total = job.plan.passes * len(workspaces)
-    with job.progress.track("training alone, passes", total) as advance:
 
-        def one(workspace: Workspace) -> Trained:
-            name = workspace.platform.name
-            return job.stages.once(f"alone-{name}", lambda: _alone(workspace, job.plan, advance))
+def train_without_federation(
+    job: Job, workspaces: Sequence[Workspace]
+) -> tuple[dict[str, Trained], Trained]:
+    """The same model on each platform's own users, and one on all raw histories in one place.
 
-        trained = job.parallel(one, workspaces)
-    return {w.platform.name: t for w, t in zip(workspaces, trained, strict=True)}
+    Each gets the federation's budget of passes. The second is the upper bound that no platform may
+    compute; as the longest of these independent trainings it starts first.
+
+    Returns:
+        What each platform trained alone, by name, and the pooled training.
+    """
+    total = job.plan.passes * (len(workspaces) + 1)
+    with job.progress.track("training alone and pooled, passes", total) as advance:
+
+        def pooled() -> Trained:
+            return train_pooled(workspaces, job.plan, advance)
+
+        stages: dict[str, Callable[[], Trained]] = {POOLED: pooled}
+        for workspace in workspaces:
+            name = f"alone-{workspace.platform.name}"
+            stages[name] = partial(_alone, workspace, job.plan, advance)
+        made = job.parallel(lambda name: job.stages.once(name, stages[name]), list(stages))
+    trained = dict(zip(stages, made, strict=True))
+    together = trained.pop(POOLED)
+    return {w.platform.name: t for w, t in zip(workspaces, trained.values(), strict=True)}, together
 
 
 def _alone(workspace: Workspace, plan: TrainingPlan, advance: Advance) -> Trained:
@@ -42,9 +59,3 @@ def _alone(workspace: Workspace, plan: TrainingPlan, advance: Advance) -> Traine
     curves = {workspace.platform.name: run.curve}
     best, seconds = run.curve[run.best].step, time.perf_counter() - started
     return Trained(split(run.encoder)[0], curves, best, seconds)
-
-
-def train_together(job: Job, workspaces: Sequence[Workspace]) -> Trained:
-    """One encoder on all raw histories: the upper bound that no platform may compute."""
-    with job.progress.track("pooled training, passes", job.plan.passes) as advance:
-        return job.stages.once("pooled", lambda: train_pooled(workspaces, job.plan, advance))
