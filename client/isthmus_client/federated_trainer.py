@@ -11,6 +11,7 @@ import torch
 
 from isthmus.border import merge, split
 from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
+from isthmus.errors import ScenarioError
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
 from isthmus_client.evaluate import Evaluator
@@ -30,6 +31,25 @@ class FederatedTrainer:
 
     workspace: Workspace
     config: EncoderConfig
+
+    def __post_init__(self) -> None:
+        """Refuse an encoder that cannot read this platform.
+
+        Raises:
+            ScenarioError: names both widths or lengths.
+        """
+        width = int(self.workspace.platform.vectors.shape[1])
+        if width != self.config.content:
+            raise ScenarioError(
+                f"platform {self.platform}: content vectors have {width} numbers, "
+                f"the shared encoder reads {self.config.content}",
+                hint="every platform of a federation uses the same text encoder",
+            )
+        if self.workspace.max_events > self.config.max_events:
+            raise ScenarioError(
+                f"platform {self.platform}: histories of {self.workspace.max_events} events, "
+                f"the shared encoder reads {self.config.max_events}",
+            )
 
     @property
     def platform(self) -> str:

@@ -1,6 +1,7 @@
 """Full-ranking evaluation: every item of the catalogue is ranked, never a sample.
 
-Ties get their expected rank, so that a constant score earns what chance earns. Metrics follow
+Ties get their expected rank, so that the order of a file earns nothing: a constant score puts every
+item on the middle rank. Metrics follow
 Järvelin and Kekäläinen 2002 (NDCG with binary gains); hit rate and reciprocal rank use a user's
 best-ranked target.
 """

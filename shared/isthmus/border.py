@@ -26,7 +26,7 @@ def split(model: nn.Module) -> tuple[Shared, Private]:
         is in exactly one of the two.
 
     Raises:
-        OutboxError: a parameter is under neither kind of module, or under both.
+        OutboxError: a parameter is under neither kind of module, or under both, or not float32.
     """
     shared: dict[str, torch.Tensor] = {}
     private: dict[str, torch.Tensor] = {}
@@ -53,18 +53,26 @@ def merge(model: nn.Module, shared: Shared, private: Private | None = None) -> N
 
 
 def _sided(model: nn.Module) -> Iterator[tuple[str, torch.Tensor, bool]]:
-    """Every parameter with its name and whether it is shared; a tied one counts on both sides."""
+    """Every parameter with its name and whether it is shared; one tied to another, or a
+    view of its memory, counts on the sides of both."""
     kinds: dict[int, set[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
-        kinds.setdefault(id(parameter), set()).update(_owners(model, name))
+        kinds.setdefault(_memory(parameter), set()).update(_owners(model, name))
     for name, parameter in model.named_parameters():
-        sides = kinds[id(parameter)]
+        sides = kinds[_memory(parameter)]
         if len(sides) != 1:
             raise OutboxError(
                 f"parameter {name!r} is under {sorted(sides) or 'no'} module of the privacy border",
                 hint="put it below exactly one SharedModule or PrivateModule",
             )
+        if parameter.dtype != torch.float32:
+            raise OutboxError(f"parameter {name!r} is {parameter.dtype}, must be float32")
         yield name, parameter.detach(), sides == {"shared"}
+
+
+def _memory(parameter: torch.Tensor) -> int:
+    """What two parameters have in common if one is a view of the other."""
+    return parameter.untyped_storage().data_ptr() or id(parameter)
 
 
 def _owners(model: nn.Module, name: str) -> set[str]:
@@ -81,4 +89,4 @@ def _owners(model: nn.Module, name: str) -> set[str]:
 
 
 def _arrays(tensors: dict[str, torch.Tensor]) -> dict[str, npt.NDArray[np.float32]]:
-    return {name: tensor.float().cpu().numpy().copy() for name, tensor in tensors.items()}
+    return {name: tensor.cpu().numpy().copy() for name, tensor in tensors.items()}

@@ -5,6 +5,7 @@ Each side's Flower adapter turns them into records and back; nothing else is on 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 
@@ -34,6 +35,24 @@ class RoundPlan:
     validate: bool = True  # evaluate the received parameters on the platform's validation window
     protocol: int = PROTOCOL_VERSION
 
+    def __post_init__(self) -> None:
+        """Refuse what no training could follow.
+
+        Raises:
+            MessageRefusedError: names the field, its value and its bound.
+        """
+        _require(self.round >= 0, "round", self.round, "0 or more")
+        _require(self.seed >= 0, "seed", self.seed, "0 or more")
+        for name in ("local_epochs", "learning_rate"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value > 0, name, value, "finite and above 0")
+        for name in ("weight_decay", "proximal"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value >= 0, name, value, "finite and 0 (off) or more")
+        for name in ("batch_size", "negatives"):
+            _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        _require(self.max_steps >= 0, "max_steps", self.max_steps, "0 (no limit) or more")
+
     def to_record(self) -> dict[str, Scalar]:
         """As flat scalars."""
         return asdict(self)
@@ -55,6 +74,11 @@ class RoundPlan:
                 got = type(record[name]).__name__
                 raise MessageRefusedError(f"round plan: {name} is {got}, expected {kind.__name__}")
         return cls(**dict(record))  # type: ignore[arg-type]  # each type was just checked
+
+
+def _require(good: bool, name: str, value: object, expected: str) -> None:
+    if not good:
+        raise MessageRefusedError(f"round plan: {name} is {value}, must be {expected}")
 
 
 _PLAIN: dict[str, type] = {"run_id": str, "round": int, "seed": int}

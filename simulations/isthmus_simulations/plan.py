@@ -67,9 +67,13 @@ class TrainingPlan:
         return {**asdict(replace(self, optimiser=FedAvg())), "optimiser": self.optimiser.settings()}
 
 
-def plan_for(options: SimulationOptions) -> TrainingPlan:
-    """The training plan that the options ask for."""
-    plan = TrainingPlan(seed=options.seed)
+def plan_for(options: SimulationOptions, *, content: int = 384) -> TrainingPlan:
+    """The training plan that the options ask for.
+
+    Args:
+        content: width of the text encoder's vectors.
+    """
+    plan = TrainingPlan(seed=options.seed, encoder=EncoderConfig(content=content))
     if options.quick:
         head = replace(plan.head, epochs=4)
         plan = replace(plan, rounds=_QUICK_ROUNDS, head=head)

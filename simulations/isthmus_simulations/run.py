@@ -37,10 +37,9 @@ def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results
         FederationError: a round could not be finished.
         ResumeError: the folder's checkpoints belong to another run.
     """
-    plan = plan_for(options)
-    job = Job(options, plan, progress, Stages(options.out / "stages"), Clock())
+    clock = Clock()
     scenario = load_scenario(options.scenario)
-    with job.clock.stage("data and item embeddings"):
+    with clock.stage("data and item embeddings"):
         prepared = prepare(
             scenario,
             data=options.data,
@@ -50,6 +49,8 @@ def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results
             encoder=options.encoder,
             progress=progress,
         )
+    plan = plan_for(options, content=prepared.platforms[0].vectors.shape[1])
+    job = Job(options, plan, progress, Stages(options.out / "stages"), clock)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # platforms run in parallel; within one, sums keep their order
     try:

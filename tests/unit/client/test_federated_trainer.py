@@ -14,7 +14,7 @@ from planted_histories import histories_of, platform_of, random_platform
 
 from isthmus.border import merge, split
 from isthmus.encoder import EncoderConfig, initial_encoder
-from isthmus.errors import MessageRefusedError, OutboxError
+from isthmus.errors import MessageRefusedError, OutboxError, ScenarioError
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
 from isthmus.records import ARRAYS, PLAN, pack, unpack
@@ -288,3 +288,14 @@ def test_a_whole_model_split_at_the_border_does_not_pass_as_an_encoder(secret_pl
     for wrong in (shared, Shared({**received.tensors, **private.tensors})):
         with pytest.raises(MessageRefusedError):
             trainer.train(wrong, ROUND)
+
+
+@pytest.mark.parametrize("change", [{"content": 9}, {"max_events": 3}])
+def test_an_encoder_that_cannot_read_the_platform_is_refused(change):
+    workspace = Workspace(random_platform(), 7)
+    config = EncoderConfig(
+        **{"content": 6, "dim": 4, "layers": 1, "heads": 2, "max_events": 7, **change}
+    )
+
+    with pytest.raises(ScenarioError, match="platform shop"):
+        FederatedTrainer(workspace, config)

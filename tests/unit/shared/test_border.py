@@ -138,3 +138,19 @@ def test_a_shared_value_never_lands_in_a_private_parameter():
     stray = Private({"encoder.weight": np.zeros((2, 3), np.float32)})
     with pytest.raises(MessageRefusedError):
         merge(made, shared, stray)
+
+
+def test_a_view_of_private_memory_is_refused():
+    whole = pair()
+    whole.encoder.weight = nn.Parameter(whole.head.weight.detach()[:2])
+
+    with pytest.raises(OutboxError, match="weight"):
+        split(whole)
+
+
+def test_another_precision_is_refused_and_not_rounded():
+    whole = pair()
+    whole.encoder.weight = nn.Parameter(torch.full((2, 3), 1 / 3, dtype=torch.float64))
+
+    with pytest.raises(OutboxError, match=r"encoder\.weight.*float64"):
+        split(whole)

@@ -52,3 +52,25 @@ def test_a_plan_cannot_be_changed_in_place():
     with pytest.raises(AttributeError):
         PLAN.round = 4
     assert replace(PLAN, round=4).round == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("batch_size", 0),
+        ("negatives", -3),
+        ("local_epochs", 0.0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", -1e-3),
+        ("proximal", -0.5),
+        ("weight_decay", float("inf")),
+        ("max_steps", -1),
+        ("seed", -7),
+        ("round", -1),
+    ],
+)
+def test_a_plan_that_no_training_could_follow_is_refused(field, value):
+    record = {**PLAN.to_record(), field: value}
+
+    with pytest.raises(MessageRefusedError, match=field):
+        RoundPlan.from_record(record)
