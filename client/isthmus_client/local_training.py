@@ -7,6 +7,7 @@ all of them, and its own early stopping.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from dataclasses import dataclass
 
@@ -44,15 +45,27 @@ class Keeper:
         self._patience = patience
         self._started = time.perf_counter()
         self._state: dict[str, Tensor] | None = None
-        self._score = -1.0
+        self._score = -math.inf
         self.curve: list[CurvePoint] = []
         self.best = 0
 
-    def note(self, step: float, score: float | None, state: dict[str, Tensor]) -> bool:
-        """Take down a score; whether `patience` scores have passed since the best one."""
+    def note(
+        self,
+        step: float,
+        score: float | None,
+        state: dict[str, Tensor],
+        *,
+        judged: float | None = None,
+    ) -> bool:
+        """Take down a score; whether `patience` scores have passed since the best one.
+
+        Args:
+            judged: what "best" goes by, where that is not the score itself.
+        """
         self.curve.append(CurvePoint(step, time.perf_counter() - self._started, score))
-        if score is None or score > self._score or self._state is None:
-            self._score = -1.0 if score is None else score
+        value = score if judged is None else judged
+        if self._state is None or value is None or value > self._score:
+            self._score = -math.inf if value is None else value
             self._state = copy.deepcopy(state)
             self.best = len(self.curve) - 1
         return bool(self._patience) and len(self.curve) - 1 - self.best >= self._patience

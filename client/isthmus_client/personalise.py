@@ -9,13 +9,14 @@ import copy
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from isthmus.encoder import SharedEncoder
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import CurvePoint, Keeper
-from isthmus_client.mixing import Mix, search_mix
+from isthmus_client.mixing import Mix, search_mix, sure_gain
 from isthmus_client.model import PlatformModel, PrivateHead, Queries, logits, paired_logits, queries
 from isthmus_client.sequences import Batch
 from isthmus_client.training import Settings, batches, generator, sampled_softmax
@@ -50,7 +51,8 @@ def personalise(
     """Fit the private head around an encoder that stays as it is.
 
     First the mixing weights are searched on the tuning users, with log-popularity as the bias;
-    then bias, weights and item residuals are trained from there, stopped by the same users.
+    then bias, weights and item residuals are trained from there, stopped by the same users. Either
+    is kept only for what it surely adds, so that a handful of users cannot argue a release away.
 
     Guarantees:
         The encoder given is not touched; the model's copy of it is not changed and takes no
@@ -63,9 +65,10 @@ def personalise(
     mix = search_mix(evaluator.parts(model.shared), evaluator.task, bias.numpy())
     mix.apply(model.private, bias)
     keeper = Keeper(settings.patience)
-    keeper.note(0.0, evaluator.model(model).mean_ndcg, model.private.state_dict())
+    start = evaluator.model(model)
+    keeper.note(0.0, start.mean_ndcg, model.private.state_dict(), judged=0.0)
     if evaluator.task.users.size:
-        _fit(model, workspace, evaluator, settings, keeper, seed)
+        _fit(model, workspace, evaluator, settings, keeper, start.ndcg, seed)
     model.private.load_state_dict(keeper.restore())
     return Personalised(model, mix, tuple(keeper.curve), keeper.best)
 
@@ -82,9 +85,10 @@ def _fit(
     evaluator: Evaluator,
     settings: HeadSettings,
     keeper: Keeper,
+    start: npt.NDArray[np.float64],
     seed: int,
 ) -> None:
-    """Train the head, noting every pass."""
+    """Train the head, noting every pass; a pass is kept for what it surely adds to the start."""
     random = generator(seed, "head", workspace.platform.name)
     users = workspace.sequences.training_users
     optimiser = _optimiser(model.private, settings)
@@ -95,8 +99,10 @@ def _fit(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
             optimiser.step()
-        score = evaluator.model(model).mean_ndcg
-        if keeper.note(float(epoch), score, model.private.state_dict()):
+        ranking = evaluator.model(model)
+        gain = sure_gain(ranking.ndcg, start)
+        state = model.private.state_dict()
+        if keeper.note(float(epoch), ranking.mean_ndcg, state, judged=gain):
             return
 
 

@@ -5,11 +5,12 @@ import pytest
 import torch
 from scipy import sparse
 
-from isthmus_client.mixing import Mix, Parts, _grid, search_mix
+from isthmus_client.mixing import FEWEST, Mix, Parts, _grid, search_mix, sure_gain
 from isthmus_client.model import PrivateHead
 from isthmus_client.ranking import Task, rank
 
-USERS, ITEMS = np.array([3, 8, 11, 20]), 30
+USERS, ITEMS = np.arange(3, 83, 2), 30
+COUNT = USERS.size
 
 
 def task_of(targets):
@@ -36,22 +37,40 @@ def noise(*shape, seed=0):
 def quality(mix, parts, task, bias):
     """Written out: row k of the parts belongs to the k-th user of the task."""
     scores = mix.prior * parts.prior + mix.content * parts.content + mix.bias * bias
-    return rank(task, lambda users: scores[np.searchsorted(USERS, users)]).mean_ndcg
+    return rank(task, lambda users: scores[np.searchsorted(USERS, users)]).ndcg
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_mix_is_never_worse_than_the_release(seed):
-    parts = Parts(noise(4, ITEMS, seed=seed), noise(4, ITEMS, seed=seed + 50))
+    parts = Parts(noise(COUNT, ITEMS, seed=seed), noise(COUNT, ITEMS, seed=seed + 50))
     task, bias = task_of(wanted(seed)), noise(ITEMS, seed=seed + 99)
+    release = quality(Mix(), parts, task, bias)
     found = quality(search_mix(parts, task, bias), parts, task, bias)
-    assert found >= quality(Mix(), parts, task, bias)
-    assert found == pytest.approx(max(quality(mix, parts, task, bias) for mix in _grid()))
+    assert found.mean() >= release.mean()
+    surest = max(sure_gain(quality(mix, parts, task, bias), release) for mix in _grid())
+    assert sure_gain(found, release) == pytest.approx(max(surest, 0.0))
+
+
+@pytest.mark.parametrize("users", [FEWEST - 1, FEWEST])
+def test_a_handful_of_users_cannot_argue_the_release_away(users):
+    targets = wanted()[:users]
+    parts, none = Parts(noise(users, ITEMS), targets), np.zeros(ITEMS, np.float32)
+    moved = search_mix(parts, task_of(targets), none) != Mix()
+    assert moved == (users >= FEWEST)
+
+
+def test_a_sure_gain_is_the_mean_less_its_standard_error():
+    start = np.linspace(0, 0.5, 40)
+    gains = np.tile([0.1, -0.02], 20)
+    assert sure_gain(start + gains, start) == pytest.approx(0.04 - np.std(gains, ddof=1) / 40**0.5)
+    assert sure_gain(start, start) == 0
+    assert sure_gain(start[:7] + 0.5, start[:7]) < 0
 
 
 def test_a_part_that_knows_is_found():
     """Each part in turn knows the targets, softly; the others are loud noise."""
     targets = wanted()
-    loud = [20 * noise(4, ITEMS, seed=1), 20 * noise(4, ITEMS, seed=2)]
+    loud = [20 * noise(COUNT, ITEMS, seed=1), 20 * noise(COUNT, ITEMS, seed=2)]
     task, none = task_of(targets), np.zeros(ITEMS, np.float32)
     found = search_mix(Parts(targets, loud[0]), task, none)
     assert found.content == 0
@@ -61,8 +80,10 @@ def test_a_part_that_knows_is_found():
     assert found.content > 0
     bias = np.zeros(ITEMS, np.float32)
     bias[4] = 5
-    everyone = task_of(np.tile(bias > 0, (4, 1)))
-    assert search_mix(Parts(noise(4, ITEMS), noise(4, ITEMS, seed=3)), everyone, bias).bias > 0
+    everyone = task_of(np.tile(bias > 0, (COUNT, 1)))
+    assert (
+        search_mix(Parts(noise(COUNT, ITEMS), noise(COUNT, ITEMS, seed=3)), everyone, bias).bias > 0
+    )
 
 
 def test_every_mix_is_tried_once_the_release_first():
@@ -73,7 +94,7 @@ def test_every_mix_is_tried_once_the_release_first():
 
 
 def test_what_helps_nobody_is_left_as_it_is():
-    perfect = Parts(wanted(), np.zeros((4, ITEMS), np.float32))
+    perfect = Parts(wanted(), np.zeros((COUNT, ITEMS), np.float32))
     assert search_mix(perfect, task_of(wanted()), np.zeros(ITEMS, np.float32)) == Mix()
 
 

@@ -23,13 +23,13 @@ LONGER = replace(SETTINGS, epochs=25)
 
 @pytest.fixture
 def workspace():
-    return Workspace(random_platform(users=40, items=25, seed=3), max_events=6)
+    return Workspace(random_platform(users=90, items=25, seed=3), max_events=6)
 
 
 @pytest.fixture
 def orderly():
     """After item n comes item n + 1: content does not know it, an item residual can."""
-    lists = [[(start + step) % 25 for step in range(5 + start % 3)] for start in range(40)]
+    lists = [[(start + step) % 25 for step in range(5 + start % 3)] for start in range(90)]
     return Workspace(platform_of(histories_of(*lists), 25), max_events=6)
 
 
@@ -70,7 +70,7 @@ def test_it_is_never_worse_than_its_own_starting_mix_on_the_tuning_users(workspa
     done.mix.apply(start.private, log_popularity(workspace))
     mixed, final = evaluator.model(start).mean_ndcg, evaluator.model(done.model).mean_ndcg
     assert done.curve[0].ndcg == mixed
-    assert final == max(point.ndcg for point in done.curve) == done.curve[done.best].ndcg
+    assert final == done.curve[done.best].ndcg
     assert final >= mixed >= untouched - 1e-9
 
 
