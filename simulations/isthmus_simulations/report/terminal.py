@@ -119,6 +119,6 @@ def _closing(results: Results) -> list[str]:
     found = verdicts.summary(results)
     counts = (
         f"{found.gains} of {found.platforms} platforms gain beyond the interval, "
-        f"{found.served} serve a federated model, {found.harmed} serve one that tested worse."
+        f"{found.served} serve a federated model, {found.harmed} of these tested worse beyond it."
     )
     return [counts, *(f"Warning: {warning}" for warning in results.warnings)]

@@ -108,7 +108,7 @@ def _gate_words(found: Kind, platform: PlatformResults) -> str:
         return f"; the gate serves {served}"
     if found == "gain":
         return f"; the gate, deciding on the validation window, nevertheless keeps {served}"
-    return f"; the gate keeps {served}, so nothing is lost"
+    return f"; the gate keeps {served}, so the federation costs it nothing"
 
 
 @dataclass(frozen=True)

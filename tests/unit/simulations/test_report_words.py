@@ -97,8 +97,20 @@ def test_a_gain_is_called_a_gain():
 @pytest.mark.parametrize(
     ("name", "low", "high", "kind", "said"),
     [
-        ("deli", -0.004, -0.001, "loss", "the gate keeps item-kNN, so nothing is lost."),
-        ("deli", -0.004, 0.001, "unclear", "the gate keeps item-kNN, so nothing is lost."),
+        (
+            "deli",
+            -0.004,
+            -0.001,
+            "loss",
+            "the gate keeps item-kNN, so the federation costs it nothing.",
+        ),
+        (
+            "deli",
+            -0.004,
+            0.001,
+            "unclear",
+            "the gate keeps item-kNN, so the federation costs it nothing.",
+        ),
         ("deli", 0.001, 0.004, "gain", "nevertheless keeps item-kNN."),
         ("fresh", -0.004, -0.001, "loss", "serves the personalised federated model all the same."),
         ("fresh", 0.0, 0.001, "unclear", "the gate serves the personalised federated model."),
