@@ -74,7 +74,8 @@ def paired_bootstrap(
     means, bases = _resampled_means(gain, baseline, resamples, seed)
     mean, base = float(gain.mean()), float(baseline.mean())
     low, high = _interval(means, mean, confidence)
-    relative = mean / base if base else None
+    # A baseline so near 0 that the ratio overflows is no yardstick either.
+    relative = _finite(mean / base) if base else None
     relative_low, relative_high = _relative_interval(means, bases, relative, confidence)
     return Difference(
         mean=mean,
@@ -166,7 +167,8 @@ def _relative_interval(
         return None, None
     # 0/0 says "no difference"; anything else over 0 has no bound.
     unbounded = np.where(means == 0, 0.0, np.copysign(np.inf, means))
-    ratios = np.divide(means, bases, out=unbounded, where=bases != 0)
+    with np.errstate(over="ignore"):  # over a base of almost 0 the ratio has no bound either
+        ratios = np.divide(means, bases, out=unbounded, where=bases != 0)
     low, high = _interval(ratios, relative, confidence)
     return _finite(low), _finite(high)
 

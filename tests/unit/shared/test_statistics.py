@@ -126,3 +126,11 @@ def test_equivalence_without_a_ratio_is_not_shown_unless_nothing_differs():
 def test_a_margin_out_of_range_is_refused(margin):
     with pytest.raises(ValueError, match="margin is"):
         equivalent(difference(-1, 1, 0.0), margin)
+
+
+def test_a_baseline_of_almost_nothing_is_no_yardstick():
+    candidate, baseline = np.ones(4), np.array([np.finfo(float).tiny, 0.0, 0.0, 0.0])
+    found = paired_bootstrap(candidate, baseline, resamples=30, seed=0)
+
+    assert found.mean == 1.0
+    assert (found.relative, found.relative_low, found.relative_high) == (None, None, None)
