@@ -53,8 +53,10 @@ def merge(model: nn.Module, shared: Shared, private: Private | None = None) -> N
 
 
 def _sided(model: nn.Module) -> Iterator[tuple[str, torch.Tensor, bool]]:
-    """Every parameter with its name and whether it is shared; one tied to another, or a
-    view of its memory, counts on the sides of both."""
+    """Every parameter with its name and whether it is shared.
+
+    One that is tied to another, or a view of its memory, counts on the sides of both.
+    """
     kinds: dict[int, set[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         kinds.setdefault(_memory(parameter), set()).update(_owners(model, name))

@@ -1,0 +1,8 @@
+"""What all tests share: how hypothesis searches."""
+
+from hypothesis import settings
+
+# The same examples every time, and no deadline on a busy machine: a red test is then a change's
+# own. `make test ARGS=--hypothesis-profile=default` searches anew.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
