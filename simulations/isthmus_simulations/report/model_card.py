@@ -73,7 +73,7 @@ def write_release(
         "format": FORMAT,
         "config": json.dumps(dict(config), sort_keys=True, allow_nan=False),
         "fingerprint": fingerprint,
-        "round": str(results.cost.rounds),
+        "round": str(taken_after(results)),
     }
     card = render_card(encoder, config, results)
     path = folder / ENCODER_NAME
@@ -142,8 +142,15 @@ def render_card(encoder: Shared, config: Mapping[str, Any], results: Results) ->
         results=results,
         size=formats.size(encoder.bytes),
         summary=verdicts.summary(results),
+        taken_after=taken_after(results),
         totals=_totals(results),
     )
+
+
+def taken_after(results: Results) -> int:
+    """The round whose parameters are released: the best by validation, not always the last."""
+    best = results.config.get("best_round")
+    return best if isinstance(best, int) else results.cost.rounds
 
 
 def _plain(text: str) -> str:

@@ -140,3 +140,10 @@ def test_the_metadata_hold_what_a_loader_needs(folder):
     length = int.from_bytes(header[:8], "little")
     metadata = json.loads(header[8 : 8 + length])["__metadata__"]
     assert set(metadata) == {"format", "config", "fingerprint", "round"}
+
+
+def test_the_round_is_the_released_one_and_not_the_last(encoder, tmp_path):
+    results = RESULTS.model_copy(update={"config": {**RESULTS.config, "best_round": 8}})
+    write_release(encoder, asdict(CONFIG), results, tmp_path / "release")
+    assert load_release(tmp_path / "release").round == 8
+    assert "**Round**: 8 of 30" in (tmp_path / "release" / CARD_NAME).read_text()
