@@ -1,0 +1,16 @@
+"""What a platform does on its own machines."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    help="What a platform does on its own machines.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """What a platform does on its own machines."""
