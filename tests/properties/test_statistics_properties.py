@@ -1,5 +1,6 @@
 """What holds for every pair of columns, and the interval's coverage on simulated data."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from isthmus.statistics import paired_bootstrap
+from isthmus.statistics import equivalence, holm, paired_bootstrap
 
 SHARES = st.floats(0, 1, allow_subnormal=False)
 COLUMN = arrays(np.float64, st.integers(1, 40), elements=SHARES)
@@ -80,3 +81,60 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(confidence):
     allowed = 3.5 * math.sqrt(confidence * (1 - confidence) / trials)
     assert abs(hits / trials - confidence) < allowed
     assert abs(ratio_hits / trials - confidence) < allowed
+
+
+def closed_testing(p_values):
+    """Holm's slow truth: Bonferroni on every set of hypotheses that holds the one in question."""
+    places = range(len(p_values))
+    sets = [s for size in places for s in itertools.combinations(places, size + 1)]
+    return [
+        max(min(1.0, len(s) * min(p_values[i] for i in s)) for s in sets if place in s)
+        for place in places
+    ]
+
+
+@given(st.lists(SHARES, min_size=1, max_size=6))
+@settings(deadline=None)
+def test_holm_is_closed_testing_with_bonferroni(p_values):
+    assert np.allclose(holm(p_values), closed_testing(p_values), rtol=1e-12, atol=0)
+
+
+@given(PAIR, SEEDS, st.sampled_from([0.25, 4.0]))
+@settings(deadline=None)
+def test_equivalence_has_no_unit(pair, seed, unit):
+    asked = {"margin": 0.05, "resamples": 60, "seed": seed}
+    scaled = equivalence(pair[0] * unit, pair[1] * unit, **asked)
+    assert equivalence(*pair, **asked) == scaled
+
+
+@given(PAIR, SEEDS)
+@settings(deadline=None)
+def test_without_a_margin_only_equal_columns_are_equal(pair, seed):
+    """The two contrasts are each other's negative, so one of them is not above 0."""
+    found = equivalence(*pair, margin=0.0, resamples=100, seed=seed)
+    assert found.equal() == bool((pair[0] == pair[1]).all())
+
+
+@given(PAIR, SEEDS)
+@settings(deadline=None)
+def test_no_loss_and_no_gain_change_places_with_the_candidate_mirrored(pair, seed):
+    """What a candidate gains over the baseline, its mirror image loses."""
+    asked = {"margin": 0.05, "resamples": 60, "seed": seed}
+    plain = equivalence(*pair, **asked)
+    mirrored = equivalence(2 * pair[1] - pair[0], pair[1], **asked)
+    assert math.isclose(plain.p_no_loss, mirrored.p_no_gain, abs_tol=2 / 61)
+    assert math.isclose(plain.p_no_gain, mirrored.p_no_loss, abs_tol=2 / 61)
+
+
+def test_equality_is_shown_wrongly_as_seldom_as_promised():
+    """At a true loss of exactly the margin, no harm may be claimed in 5 of 100 trials."""
+    margin, trials, wrong = 0.1, 400, 0
+    generator = np.random.default_rng(77)
+    for trial in range(trials):
+        baseline = generator.gamma(0.5, 0.2, 300)
+        candidate = baseline * (1 - margin) + generator.normal(0, 0.05, 300)
+        wrong += equivalence(
+            candidate, baseline, margin=margin, resamples=400, seed=trial
+        ).no_harm()
+    assert wrong / trials < 0.05 + 3 * math.sqrt(0.05 * 0.95 / trials)
+    assert wrong > 0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from isthmus.statistics import Difference, equivalent, paired_bootstrap
+from isthmus.statistics import Difference, equivalence, equivalent, holm, paired_bootstrap
 
 GENERATOR = np.random.default_rng(41)
 BASE = GENERATOR.random(700) * (GENERATOR.random(700) < 0.3)
@@ -134,3 +134,60 @@ def test_a_baseline_of_almost_nothing_is_no_yardstick():
 
     assert found.mean == 1.0
     assert (found.relative, found.relative_low, found.relative_high) == (None, None, None)
+
+
+def test_holm_on_a_worked_example():
+    """0.01 x 4, 0.013 x 3 held up to 0.04, 0.02 x 2, 0.9."""
+    assert holm([0.02, 0.9, 0.01, 0.013]) == pytest.approx([0.04, 0.9, 0.04, 0.04])
+
+
+def test_holm_of_one_and_of_none():
+    assert holm([0.3]) == pytest.approx([0.3])
+    assert holm([]).shape == (0,)
+
+
+@pytest.mark.parametrize("values", [[1.1], [-0.1], [np.nan], [[0.1]]])
+def test_holm_refuses_what_is_no_p_value(values):
+    with pytest.raises(ValueError, match="expected one column of shares"):
+        holm(values)
+
+
+def noisy(mean, spread, users=4000, seed=3):
+    """A baseline of mean 0.2, and a candidate that is so much better, with noise."""
+    generator = np.random.default_rng(seed)
+    base = generator.gamma(1.0, 0.2, users)
+    return base * (1 + mean) + generator.normal(0, spread, users), base
+
+
+@pytest.mark.parametrize(
+    ("gain", "spread", "no_harm", "equal"),
+    [
+        (0.0, 0.01, True, True),
+        (0.1, 0.01, True, False),  # much better is no harm, and not equal
+        (-0.1, 0.01, False, False),
+        (0.0, 1.0, False, False),  # too noisy to show anything
+    ],
+)
+def test_equivalence_tells_equal_better_worse_and_unclear_apart(gain, spread, no_harm, equal):
+    found = equivalence(*noisy(gain, spread), margin=0.01, seed=1)
+    assert (found.no_harm(), found.equal()) == (no_harm, equal)
+
+
+def test_equivalence_agrees_with_the_t_tests():
+    candidate, base = noisy(0.004, 0.03)
+    found = equivalence(candidate, base, margin=0.01, resamples=20_000, seed=2)
+    loss = stats.ttest_1samp(candidate - 0.99 * base, 0, alternative="greater").pvalue
+    gain = stats.ttest_1samp(1.01 * base - candidate, 0, alternative="greater").pvalue
+    assert found.p_no_loss == pytest.approx(loss, abs=0.01)
+    assert found.p_no_gain == pytest.approx(gain, abs=0.01)
+
+
+def test_columns_that_are_equal_are_equivalent_however_few():
+    found = equivalence([0.5, 0.0], [0.5, 0.0], margin=0.01, seed=0)
+    assert found.equal()
+    assert found.no_harm()
+
+
+def test_equivalence_refuses_a_negative_margin():
+    with pytest.raises(ValueError, match="margin is -1"):
+        equivalence([1.0], [1.0], margin=-1, seed=0)
