@@ -16,8 +16,13 @@ from isthmus_client.ranking import Ranking
 from isthmus_client.training import generator
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.plan import TrainingPlan
-from isthmus_simulations.platform_report import metrics
-from isthmus_simulations.results import Newcomer, NewcomerModel, NewcomerSize, PairedDifference
+from isthmus_simulations.results import (
+    Metrics,
+    Newcomer,
+    NewcomerModel,
+    NewcomerSize,
+    PairedDifference,
+)
 
 SIZES = (0, 100, 300, 1000)  # own users; 0 = the catalogue alone
 WITH_RELEASE = "personalised - local"
@@ -57,7 +62,7 @@ def _size(
         ranked |= _with_users(workspace, test, release, plan)
     return NewcomerSize(
         users=users,
-        models={name: metrics(ranking) for name, ranking in ranked.items()},
+        models={name: Metrics.of(ranking) for name, ranking in ranked.items()},
         differences=_differences(ranked, plan.seed),
     )
 

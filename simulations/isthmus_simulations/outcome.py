@@ -139,6 +139,7 @@ def _config(outcome: Outcome) -> dict[str, Any]:
         "options": options.model_dump(mode="json", exclude={"out", "cache", "data"}),
         "training": outcome.job.plan.record(),
         "text_encoder": outcome.prepared.encoder,
+        "text_encoder_fingerprint": outcome.prepared.encoder_fingerprint,
         "best_round": outcome.run.best_round,
         "release_fingerprint": outcome.run.best.fingerprint(),
     }

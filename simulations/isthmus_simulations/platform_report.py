@@ -69,8 +69,8 @@ def report_platform(
         events=histories.events,
         training_users=int(workspace.sequences.training_users.size),
         test_users=int(new["popularity"].users.size),
-        models={name: metrics(ranking) for name, ranking in new.items()},
-        repeat_models={name: metrics(ranking) for name, ranking in everything.items()},
+        models={name: schema.Metrics.of(ranking) for name, ranking in new.items()},
+        repeat_models={name: schema.Metrics.of(ranking) for name, ranking in everything.items()},
         buckets=buckets_of(workspace, new),
         best_baseline=strongest,
         differences=_differences(new, strongest, plan.seed),
@@ -104,20 +104,6 @@ def _rankings(evaluator: Evaluator, models: Models) -> dict[schema.ModelName, Ra
     if evaluator.masked:
         del rank["own_history"]
     return {name: measure() for name, measure in rank.items()}
-
-
-def metrics(ranking: Ranking) -> schema.Metrics:
-    """A ranking's means in the form of results.json."""
-    if not ranking.users.size:
-        return schema.Metrics(ndcg=None, users=0)
-    means = ranking.summary()
-    return schema.Metrics(
-        ndcg=means["ndcg@10"],
-        hr=means["hr@10"],
-        mrr=means["mrr"],
-        coverage=means["coverage@10"],
-        users=ranking.users.size,
-    )
 
 
 def _gate(evaluator: Evaluator, models: Models, seed: int) -> Certificate:

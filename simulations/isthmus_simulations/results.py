@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError
 
 from isthmus.errors import DataInvalidError, DataMissingError
 from isthmus.files import write_text
-from isthmus.statistics import Difference
+from isthmus_client import figures
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -35,45 +35,18 @@ MAIN_DIFFERENCE = "personalised - best baseline"
 
 NewcomerModel = Literal["popularity", "item_knn", "prior", "local", "release", "personalised"]
 
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(ge=0)]
+Share = figures.Share
+Count = figures.Count
+Seconds = figures.Seconds
+Metrics = figures.Metrics
+BucketMetrics = figures.BucketMetrics
+PairedDifference = figures.PairedDifference
 
 
 class _Figures(BaseModel):
-    """Frozen; unknown names and NaN are refused; fields may be given by name or by alias.
+    """See `isthmus_client.figures.Figures`."""
 
-    Aliases are set as validation and serialization alias: type checkers would take a plain
-    `alias` for the only name of the constructor's argument, and "ndcg@10" is none in Python.
-    """
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        allow_inf_nan=False,
-        validate_by_name=True,
-        validate_by_alias=True,
-        serialize_by_alias=True,
-    )
-
-
-class Metrics(_Figures):
-    """Full-ranking quality of one model on one platform's test window."""
-
-    ndcg: Share | None = Field(validation_alias="ndcg@10", serialization_alias="ndcg@10")
-    hr: Share | None = Field(default=None, validation_alias="hr@10", serialization_alias="hr@10")
-    mrr: Share | None = None
-    coverage: Share | None = Field(
-        default=None, validation_alias="coverage@10", serialization_alias="coverage@10"
-    )
-    users: Count
-
-
-class BucketMetrics(_Figures):
-    """Quality of one model on the part of the test users that a bucket holds."""
-
-    ndcg: Share | None = Field(validation_alias="ndcg@10", serialization_alias="ndcg@10")
-    users: Count
+    model_config = figures.Figures.model_config
 
 
 class Buckets(_Figures):
@@ -81,33 +54,6 @@ class Buckets(_Figures):
 
     history: dict[str, dict[ModelName, BucketMetrics]] = {}
     item: dict[str, dict[ModelName, BucketMetrics]] = {}
-
-
-class PairedDifference(_Figures):
-    """Candidate minus baseline in NDCG@10 over the same users, with its bootstrap interval."""
-
-    difference: float
-    low: float
-    high: float
-    relative: float | None = None
-    relative_low: float | None = None
-    relative_high: float | None = None
-    users: Count
-    p_value: Share | None = None
-
-    @classmethod
-    def of(cls, difference: Difference) -> PairedDifference:
-        """From `isthmus.statistics.paired_bootstrap`."""
-        return cls(
-            difference=difference.mean,
-            low=difference.low,
-            high=difference.high,
-            relative=difference.relative,
-            relative_low=difference.relative_low,
-            relative_high=difference.relative_high,
-            users=difference.users,
-            p_value=difference.p_value,
-        )
 
 
 class Gate(_Figures):

@@ -8,39 +8,16 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from isthmus.errors import DataInvalidError, DataMissingError
-from isthmus.files import write_bytes, write_text
+from isthmus.files import write_text
 from isthmus.parameters import Shared
+from isthmus_client.release import CARD_NAME, ENCODER_NAME, TextEncoderName, write_encoder
 from isthmus_simulations.report import formats, verdicts
 from isthmus_simulations.results import MAIN_DIFFERENCE, Results
-
-ENCODER_NAME = "encoder.safetensors"
-CARD_NAME = "model-card.md"
-FORMAT = "isthmus-encoder-1"
-
-
-@dataclass(frozen=True)
-class Release:
-    """A released encoder.
-
-    Attributes:
-        config: the encoder's shapes, as `isthmus.encoder.EncoderConfig` takes them.
-        fingerprint: `encoder.fingerprint()`, checked on loading.
-        round: after which it was taken.
-    """
-
-    encoder: Shared
-    config: Mapping[str, Any]
-    fingerprint: str
-    round: int
 
 
 def write_release(
@@ -68,57 +45,22 @@ def write_release(
     Raises:
         OSError: the folder cannot be written or the disk is full.
     """
-    fingerprint = encoder.fingerprint()
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(dict(config), sort_keys=True, allow_nan=False),
-        "fingerprint": fingerprint,
-        "round": str(taken_after(results)),
-    }
     card = render_card(encoder, config, results)
-    path = folder / ENCODER_NAME
-    write_bytes(path, save(dict(encoder.tensors), metadata))
+    path = write_encoder(
+        encoder,
+        config,
+        folder,
+        taken_after=taken_after(results),
+        text_encoder=_text_encoder(results),
+    )
     write_text(folder / CARD_NAME, card)
     return path
 
 
-def load_release(folder: Path) -> Release:
-    """Read a release and check that it is what its card and its own metadata say.
-
-    Raises:
-        DataMissingError: there is no encoder in `folder`.
-        DataInvalidError: it is damaged, of another format, or not the one that the card describes.
-    """
-    path = folder / ENCODER_NAME
-    if not path.is_file():
-        raise DataMissingError(f"no release: {path} is not there", hint="name a release's folder")
-    try:
-        with safe_open(path, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise DataInvalidError(f"{path} is damaged: {error}", hint=_AGAIN) from error
-    return _checked(path, Shared(tensors), metadata)
-
-
-_AGAIN = "copy the release again, or write it anew by running the simulation"
-
-
-def _checked(path: Path, encoder: Shared, metadata: Mapping[str, str]) -> Release:
-    """The release, if metadata, card and values agree."""
-    if metadata.get("format") != FORMAT:
-        raise DataInvalidError(
-            f"{path} has format {metadata.get('format')!r}, expected {FORMAT!r}", hint=_AGAIN
-        )
-    stated, real = metadata["fingerprint"], encoder.fingerprint()
-    if stated != real:
-        raise DataInvalidError(
-            f"{path} was altered: fingerprint {real}, its metadata say {stated}", hint=_AGAIN
-        )
-    card = path.with_name(CARD_NAME)
-    if card.is_file() and real not in card.read_text(encoding="utf-8"):
-        raise DataInvalidError(f"{card} describes another encoder than {path}", hint=_AGAIN)
-    return Release(encoder, json.loads(metadata["config"]), real, int(metadata["round"]))
+def _text_encoder(results: Results) -> TextEncoderName:
+    """What made the content vectors; a run's configuration names it."""
+    names = ("text_encoder", "text_encoder_fingerprint")
+    return TextEncoderName(*(str(results.config.get(name) or "") for name in names))
 
 
 def render_card(encoder: Shared, config: Mapping[str, Any], results: Results) -> str:

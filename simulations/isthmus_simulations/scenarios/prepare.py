@@ -41,6 +41,7 @@ class Prepared:
         validation_start: ISO time in UTC of the one cut for all; None for leave-one-out.
         test_start: the same for the test.
         encoder: name of the text encoder.
+        encoder_fingerprint: SHA-256 of what decides its vectors.
         warnings: findings that did not stop the preparation, one line each.
     """
 
@@ -49,6 +50,7 @@ class Prepared:
     validation_start: str | None
     test_start: str | None
     encoder: str
+    encoder_fingerprint: str
     warnings: tuple[str, ...]
 
 
@@ -97,6 +99,7 @@ def prepare(
         validation_start=_iso(cut[0]) if cut else None,
         test_start=_iso(cut[1]) if cut else None,
         encoder=text_encoder.name,
+        encoder_fingerprint=text_encoder.fingerprint,
         warnings=_warnings(chosen, tables),
     )
 

@@ -13,13 +13,8 @@ from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import DataInvalidError, DataMissingError
 from isthmus.parameters import Shared
-from isthmus_simulations.report.model_card import (
-    CARD_NAME,
-    ENCODER_NAME,
-    load_release,
-    render_card,
-    write_release,
-)
+from isthmus_client.release import CARD_NAME, ENCODER_NAME, load_release
+from isthmus_simulations.report.model_card import render_card, write_release
 from isthmus_simulations.results import Privacy, ScenarioInfo
 
 CONFIG = EncoderConfig(content=12, dim=8, layers=1, max_events=6)
@@ -139,7 +134,8 @@ def test_the_metadata_hold_what_a_loader_needs(folder):
     header = (folder / ENCODER_NAME).read_bytes()
     length = int.from_bytes(header[:8], "little")
     metadata = json.loads(header[8 : 8 + length])["__metadata__"]
-    assert set(metadata) == {"format", "config", "fingerprint", "round"}
+    text = {"text_encoder", "text_encoder_fingerprint"}
+    assert set(metadata) == {"format", "config", "fingerprint", "round"} | text
 
 
 def test_the_round_is_the_released_one_and_not_the_last(encoder, tmp_path):

@@ -1,0 +1,207 @@
+"""What a release gives a platform that took no part in it: from the catalogue alone to all users.
+
+For each number of own users every model is fitted anew, with those users alone: they train, tune
+and stop it. All sizes are tested on the same users, those of the platform's test window.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
+from isthmus.progress import Advance
+from isthmus_client.contender import Contender
+from isthmus_client.evaluate import KNN_NEIGHBOURS, Evaluator
+from isthmus_client.local_training import train_alone
+from isthmus_client.personalise import HeadSettings, personalise
+from isthmus_client.ranking import Ranking
+from isthmus_client.sequences import Ints
+from isthmus_client.training import Settings, generator
+from isthmus_client.workspace import Workspace
+
+SIZES: Final = (0, 100, 300, 1000)  # own users; 0 = the catalogue alone
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a platform trains at home, with the release or without it.
+
+    Attributes:
+        encoder: shapes of the release; the platform's own model gets the same.
+        passes: over the training users, at most.
+        patience: passes without a better validation before training stops.
+    """
+
+    encoder: EncoderConfig
+    training: Settings
+    head: HeadSettings
+    passes: int
+    patience: int
+    seed: int
+
+
+Measure = Callable[[Evaluator], Ranking]
+Fit = Callable[[Workspace, SharedEncoder, Recipe], Measure]
+"""Fits one model on a workspace's training users; the encoder is the release."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One model after fitting.
+
+    Attributes:
+        test: on the test window.
+        gate: on the half of the validation users whom no choice has seen.
+        seconds: of computing, to fit and tune it.
+    """
+
+    test: Ranking
+    gate: Ranking
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Day:
+    """Everything that the platform has with so many own users, by the models' names."""
+
+    users: int
+    models: Mapping[str, Measured]
+
+
+def measure_days(
+    workspace: Workspace,
+    release: SharedEncoder,
+    recipe: Recipe,
+    *,
+    sizes: Sequence[int] = SIZES,
+    everyone: bool = False,
+    workers: int = 1,
+    advance: Advance = lambda _: None,
+) -> tuple[Day, ...]:
+    """Fit and measure every model at every size.
+
+    Args:
+        sizes: own users; those beyond the platform's own number are left out.
+        everyone: whether all own users are the last size.
+        workers: models that are fitted at the same time.
+        advance: called with 1 after each of `task_count` models.
+    """
+    days = [
+        _first_users(workspace, size, recipe.seed) for size in _sizes(workspace, sizes, everyone)
+    ]
+    tasks = [(day, name) for day in days for name in models_for(day)]
+
+    def one(task: tuple[Workspace, str]) -> Measured:
+        measured = _measure(*task, release, recipe)
+        advance(1)
+        return measured
+
+    # The longest first: with two workers the last one left is then short.
+    with ThreadPoolExecutor(workers, thread_name_prefix="day") as pool:
+        found = list(pool.map(one, reversed(tasks)))[::-1]
+    made = dict(zip(((id(day), name) for day, name in tasks), found, strict=True))
+    return tuple(
+        Day(_users(day).size, {name: made[id(day), name] for name in models_for(day)})
+        for day in days
+    )
+
+
+def task_count(workspace: Workspace, sizes: Sequence[int], *, everyone: bool) -> int:
+    """Models that `measure_days` fits: steps of its progress."""
+    counts = _sizes(workspace, sizes, everyone)
+    return sum(len(WITHOUT_USERS) + len(WITH_USERS) * bool(size) for size in counts)
+
+
+def _sizes(workspace: Workspace, sizes: Sequence[int], everyone: bool) -> tuple[int, ...]:
+    """Sizes that the platform can show, in ascending order, each once."""
+    total = int(workspace.sequences.training_users.size)
+    kept = {size for size in sizes if size <= total}
+    return tuple(sorted(kept | ({total} if everyone else set())))
+
+
+def _first_users(workspace: Workspace, size: int, seed: int) -> Workspace:
+    """The platform when so many users had come; a larger size holds the users of a smaller one."""
+    everyone = workspace.sequences.training_users
+    order = generator(seed, "newcomer", workspace.platform.name).permutation(everyone)
+    return replace(workspace, training_users=np.sort(order[:size]))
+
+
+def _users(workspace: Workspace) -> Ints:
+    users = workspace.training_users
+    assert users is not None, "a newcomer's users are counted"
+    return users
+
+
+def models_for(workspace: Workspace) -> tuple[str, ...]:
+    """Names of the models that a platform with these users can have."""
+    return tuple({**WITHOUT_USERS, **(WITH_USERS if _users(workspace).size else {})})
+
+
+def _measure(workspace: Workspace, name: str, release: SharedEncoder, recipe: Recipe) -> Measured:
+    started = time.thread_time()
+    rank = {**WITHOUT_USERS, **WITH_USERS}[name](workspace, release, recipe)
+    seconds = time.thread_time() - started
+    gate = rank(Evaluator(workspace, "validation", "gate"))
+    return Measured(rank(Evaluator(workspace, "test")), gate, seconds)
+
+
+def _prior(_workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:
+    initial = initial_encoder(recipe.encoder, recipe.seed)
+    return lambda evaluator: evaluator.content(initial)
+
+
+def _release(_workspace: Workspace, release: SharedEncoder, _recipe: Recipe) -> Measure:
+    return lambda evaluator: evaluator.content(release)
+
+
+def _popularity(_workspace: Workspace, _release: SharedEncoder, _recipe: Recipe) -> Measure:
+    return lambda evaluator: evaluator.popularity()
+
+
+def _item_knn(workspace: Workspace, _release: SharedEncoder, _recipe: Recipe) -> Measure:
+    tuning = Evaluator(workspace, "validation", "tuning")
+    best = max(KNN_NEIGHBOURS, key=lambda count: tuning.item_knn(count).mean_ndcg or 0.0)
+    return lambda evaluator: evaluator.item_knn(best)
+
+
+def _local(workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:
+    alone = train_alone(
+        workspace,
+        recipe.encoder,
+        recipe.training,
+        epochs=recipe.passes,
+        patience=recipe.patience,
+        seed=recipe.seed,
+    )
+    return _personalised(workspace, alone.encoder, recipe)
+
+
+def _personalised(workspace: Workspace, release: SharedEncoder, recipe: Recipe) -> Measure:
+    model = personalise(workspace, release, recipe.head, seed=recipe.seed).model
+    return lambda evaluator: evaluator.model(model)
+
+
+def of_contender(contender: Contender) -> Measure:
+    """A contender as a measure."""
+    return lambda evaluator: evaluator.scorer(contender.scorer(evaluator.window))
+
+
+WITHOUT_USERS: Final[Mapping[str, Fit]] = {"prior": _prior, "release": _release}
+"""What needs a catalogue and nobody's history but the asking user's own."""
+
+WITH_USERS: Final[Mapping[str, Fit]] = {
+    "popularity": _popularity,
+    "item_knn": _item_knn,
+    "local": _local,
+    "personalised": _personalised,
+}
+"""What needs users of one's own; a further model is a line here."""
+
+OWN: Final = ("popularity", "item_knn", "prior", "local")
+"""What a platform has without the release; a tie goes to the earlier one."""

@@ -1,0 +1,161 @@
+"""A release: the shared encoder as one safetensors file that says what it is.
+
+Its metadata hold the format, the encoder's shapes, the fingerprint of its values, the round after
+which it was taken, and which text encoder made the content vectors that it reads. A model card may
+stand beside it; it must name the same fingerprint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from isthmus.border import merge
+from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
+from isthmus.errors import DataInvalidError, DataMissingError, MessageRefusedError
+from isthmus.files import write_bytes
+from isthmus.parameters import Shared
+
+ENCODER_NAME: Final = "encoder.safetensors"
+CARD_NAME: Final = "model-card.md"
+FORMAT: Final = "isthmus-encoder-1"
+_AGAIN: Final = "copy the release again, or write it anew by running the simulation"
+
+
+@dataclass(frozen=True)
+class TextEncoderName:
+    """Which frozen text encoder a release reads; "" where a release does not say.
+
+    Attributes:
+        fingerprint: of `isthmus_client.text_encoder.TextEncoder`.
+    """
+
+    name: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A released encoder.
+
+    Attributes:
+        config: the encoder's shapes, as `isthmus.encoder.EncoderConfig` takes them.
+        fingerprint: `encoder.fingerprint()`, checked on loading.
+        round: after which it was taken.
+    """
+
+    encoder: Shared
+    config: Mapping[str, Any]
+    fingerprint: str
+    round: int
+    text_encoder: TextEncoderName = TextEncoderName()
+
+    def module(self) -> SharedEncoder:
+        """The encoder, ready to compute.
+
+        Raises:
+            DataInvalidError: shapes and values do not fit together, or not this version.
+        """
+        try:
+            encoder = initial_encoder(EncoderConfig(**self.config), seed=0)
+            merge(encoder, self.encoder)
+        except (TypeError, ValueError, RuntimeError, MessageRefusedError) as error:
+            raise DataInvalidError(
+                f"the release {self.fingerprint[:16]} cannot be used by this version: {error}",
+                hint="install the version of Isthmus that its model card names",
+            ) from error
+        return encoder
+
+
+def write_encoder(
+    encoder: Shared,
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    taken_after: int,
+    text_encoder: TextEncoderName = TextEncoderName(),
+) -> Path:
+    """Write `encoder.safetensors` into `folder`, wholly or not at all; its path.
+
+    Raises:
+        TypeError, ValueError: the shapes are no plain values.
+        OSError: the folder cannot be written or the disk is full.
+    """
+    metadata = {
+        "format": FORMAT,
+        "config": json.dumps(dict(config), sort_keys=True, allow_nan=False),
+        "fingerprint": encoder.fingerprint(),
+        "round": str(taken_after),
+        "text_encoder": text_encoder.name,
+        "text_encoder_fingerprint": text_encoder.fingerprint,
+    }
+    path = folder / ENCODER_NAME
+    write_bytes(path, save(dict(encoder.tensors), metadata))
+    return path
+
+
+def load_release(folder: Path) -> Release:
+    """Read a release and check that it is what its card and its own metadata say.
+
+    Raises:
+        DataMissingError: there is no encoder in `folder`.
+        DataInvalidError: it is damaged, of another format, or not the one that the card describes.
+    """
+    path = folder / ENCODER_NAME
+    if not path.is_file():
+        raise DataMissingError(f"no release: {path} is not there", hint="name a release's folder")
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        return _checked(path, Shared(tensors), metadata)
+    except (SafetensorError, MessageRefusedError, ValueError, KeyError, TypeError) as error:
+        raise DataInvalidError(f"{path} is damaged: {error}", hint=_AGAIN) from error
+
+
+def _checked(path: Path, encoder: Shared, metadata: Mapping[str, str]) -> Release:
+    """The release, if metadata, card and values agree."""
+    if metadata.get("format") != FORMAT:
+        raise DataInvalidError(
+            f"{path} has format {metadata.get('format')!r}, expected {FORMAT!r}", hint=_AGAIN
+        )
+    stated, real = metadata["fingerprint"], encoder.fingerprint()
+    if stated != real:
+        raise DataInvalidError(
+            f"{path} was altered: fingerprint {real}, its metadata say {stated}", hint=_AGAIN
+        )
+    if not encoder.is_finite():
+        raise DataInvalidError(f"{path} holds a value that is not finite", hint=_AGAIN)
+    card = path.with_name(CARD_NAME)
+    if card.is_file() and real not in card.read_text(encoding="utf-8", errors="replace"):
+        raise DataInvalidError(f"{card} describes another encoder than {path}", hint=_AGAIN)
+    reads = TextEncoderName(
+        metadata.get("text_encoder", ""), metadata.get("text_encoder_fingerprint", "")
+    )
+    config = json.loads(metadata["config"])
+    return Release(encoder, config, real, int(metadata["round"]), reads)
+
+
+def require_text_encoder(release: Release, name: str, fingerprint: str) -> None:
+    """Refuse a text encoder that made other content vectors than the release was trained on.
+
+    A release that does not say what it reads passes; its width is checked with the platform's.
+
+    Raises:
+        DataInvalidError: names both encoders.
+    """
+    reads = release.text_encoder
+    known = reads.fingerprint or reads.name
+    if known and known != (fingerprint if reads.fingerprint else name):
+        raise DataInvalidError(
+            f"the release reads content vectors of the text encoder {reads.name} "
+            f"({reads.fingerprint[:16] or 'no fingerprint'}), yours is {name} "
+            f"({fingerprint[:16]})",
+            hint="name the folder of the release's text encoder with --encoder",
+        )
