@@ -1,21 +1,103 @@
-"""The mean of the platforms' updates."""
+"""From the platforms' updates to one: the plain mean, and what every rule is made of.
+
+A rule is a frozen value: `combine` turns the updates of a round into one update and says how much
+each platform counted. The robust rules are in `robust`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Literal, Protocol, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from isthmus.errors import FederationError
+from isthmus.errors import FederationError, ScenarioError
 from isthmus.messages import Update
 from isthmus.parameters import Shared, Tensor
+
+Weights = npt.NDArray[np.float64]
+
+Weighting = Literal["users", "equal", "sqrt_users"]
+"""How much an update counts before a rule looks at it: by its training users (McMahan et al.
+2017), the same for all, or by the square root of its users: in between. Users are what a platform
+says of itself, so only `equal` cannot be inflated by a lie."""
+
+Sees = Literal["sum", "norms", "updates"]
+"""What the server must be able to see of a single platform. `sum`: nothing, so the rule works
+under secure aggregation; `norms`: its update's length; `updates`: the update itself."""
+
+
+@dataclass(frozen=True)
+class Combined:
+    """One update made of many.
+
+    Attributes:
+        shares: how much each platform counted, by name; sums to 1. A rule that decides value by
+            value gives the weights it started from.
+    """
+
+    mean: Shared
+    shares: Mapping[str, float]
+
+
+class Aggregation(Protocol):
+    """Turns the updates of a round into one."""
+
+    name: ClassVar[str]
+    sees: ClassVar[Sees]
+
+    def combine(self, updates: Sequence[Update]) -> Combined:
+        """One update; the order of arrival cannot change a bit of it."""
+        ...
+
+    def settings(self) -> dict[str, str | float]:
+        """The name and every knob: what a checkpoint remembers."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mean:
+    """The weighted mean of the updates (McMahan et al. 2017, FedAvg).
+
+    Works under secure aggregation: a platform scales its own update before it is masked.
+    """
+
+    name: ClassVar[str] = "mean"
+    sees: ClassVar[Sees] = "sum"
+    weights: Weighting = "users"
+
+    def __post_init__(self) -> None:
+        require_weighting(self.name, self.weights)
+
+    def combine(self, updates: Sequence[Update]) -> Combined:
+        """The mean.
+
+        Raises:
+            FederationError: there is no update.
+            MessageRefusedError: two updates differ in names or shapes.
+        """
+        ordered = in_order(updates)
+        return scaled_mean(ordered, weights_of(ordered, self.weights))
+
+    def settings(self) -> dict[str, str | float]:
+        """The name and every knob."""
+        return {"name": self.name, **asdict(self)}
 
 
 def weighted_mean(updates: Sequence[Update]) -> Shared:
     """The mean of the deltas, weighted by users (McMahan et al. 2017, FedAvg).
 
-    Summed in float64 in the order of the platforms' names, so that the order of arrival cannot
-    change a bit of the result.
+    Raises:
+        FederationError: there is no update.
+        MessageRefusedError: two updates differ in names or shapes.
+    """
+    return Mean().combine(updates).mean
+
+
+def in_order(updates: Sequence[Update]) -> list[Update]:
+    """The updates by platform name, all of one shape.
 
     Raises:
         FederationError: there is no update.
@@ -26,12 +108,57 @@ def weighted_mean(updates: Sequence[Update]) -> Shared:
     ordered = sorted(updates, key=lambda update: update.platform)
     for update in ordered[1:]:
         update.delta.require_like(ordered[0].delta)
-    return Shared({name: _mean_tensor(name, ordered) for name in ordered[0].delta.tensors})
+    return ordered
 
 
-def _mean_tensor(name: str, updates: Sequence[Update]) -> Tensor:
-    total = np.zeros(updates[0].delta.tensors[name].shape, np.float64)
-    for update in updates:
-        total += update.delta.tensors[name].astype(np.float64) * update.users
-    total /= sum(update.users for update in updates)
-    return total.astype(np.float32)
+def weights_of(updates: Sequence[Update], weighting: Weighting) -> Weights:
+    """What each update counts, above 0, not yet divided by the sum. (platforms,)."""
+    users = np.array([update.users for update in updates], np.float64)
+    by: dict[Weighting, Weights] = {
+        "users": users,
+        "equal": np.ones_like(users),
+        "sqrt_users": np.sqrt(users),
+    }
+    return by[weighting]
+
+
+def scaled_mean(
+    updates: Sequence[Update], weights: Weights, scales: Weights | None = None
+) -> Combined:
+    """The weighted mean of updates that were first shortened.
+
+    Summed in float64 in the order given.
+
+    Args:
+        updates: in order.
+        weights: at least 0, at least one above. (platforms,)
+        scales: factor on each update; None = 1. It changes no other update's weight. (platforms,)
+    """
+    factors = weights if scales is None else weights * scales
+    total = weights.sum()
+    names = updates[0].delta.tensors
+    mean = Shared({name: _sum(name, updates, factors, total) for name in names})
+    shares = {u.platform: float(w / total) for u, w in zip(updates, weights, strict=True)}
+    return Combined(mean, shares)
+
+
+def _sum(name: str, updates: Sequence[Update], factors: Weights, total: float) -> Tensor:
+    """One tensor's weighted sum over the total weight."""
+    found = np.zeros(updates[0].delta.tensors[name].shape, np.float64)
+    for update, factor in zip(updates, factors, strict=True):
+        found += update.delta.tensors[name].astype(np.float64) * factor
+    found /= total
+    return found.astype(np.float32)
+
+
+def require_weighting(rule: str, weighting: str) -> None:
+    """Refuse weights that do not exist.
+
+    Raises:
+        ScenarioError: names the rule and the value.
+    """
+    if weighting not in get_args(Weighting):
+        known = ", ".join(get_args(Weighting))
+        raise ScenarioError(
+            f"{rule}: weights {weighting!r} are unknown", hint=f"use one of: {known}"
+        )

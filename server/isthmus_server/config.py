@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from isthmus.errors import ScenarioError
 from isthmus.messages import RoundPlan, Scalar
+from isthmus_server.aggregate import Aggregation, Mean
 from isthmus_server.optimisers import FedAvg, ServerOptimiser
 
 
@@ -23,6 +24,7 @@ class ServerConfig:
     seed: int
     plan: RoundPlan
     optimiser: ServerOptimiser = field(default_factory=FedAvg)
+    aggregation: Aggregation = field(default_factory=Mean)
     minimum_platforms: int = 1  # accepted updates without which a round fails
     deadline_s: float = 3600.0  # seconds for one round; who is later is left out of it
     join_deadline_s: float = 60.0  # seconds to wait for the minimum of platforms to be online
@@ -48,7 +50,8 @@ class ServerConfig:
         """
         plan = {f"plan.{name}": value for name, value in asdict(self.plan_for(0)).items()}
         optimiser = {f"optimiser.{k}": v for k, v in self.optimiser.settings().items()}
-        return {"score": self.score, **plan, **optimiser}
+        aggregation = {f"aggregation.{k}": v for k, v in self.aggregation.settings().items()}
+        return {"score": self.score, **plan, **optimiser, **aggregation}
 
 
 def _require(good: bool, name: str, value: object, expected: str) -> None:

@@ -20,6 +20,7 @@ class PlatformRecord:
         metrics: as reported; those under "validation/" describe the parameters *before* the round.
         bytes_down: of the serialised message to the platform.
         bytes_up: of its serialised reply.
+        share: of the round's update, by the aggregation's weights; None where it was not recorded.
     """
 
     users: int
@@ -27,6 +28,7 @@ class PlatformRecord:
     update_norm: float  # Euclidean, of its delta
     bytes_down: int
     bytes_up: int
+    share: float | None = None
 
 
 @dataclass(frozen=True)

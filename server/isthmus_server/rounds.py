@@ -26,7 +26,7 @@ from enum import StrEnum
 from isthmus.errors import FederationError, MessageRefusedError
 from isthmus.messages import MAX_UPDATE_BYTES, RoundPlan, Update
 from isthmus.parameters import Shared
-from isthmus_server.aggregate import weighted_mean
+from isthmus_server.aggregate import Combined
 from isthmus_server.config import ServerConfig
 from isthmus_server.history import (
     Metrics,
@@ -61,7 +61,7 @@ class OpenRound:
     cohort: frozenset[str]
     accepted: Mapping[str, tuple[Update, int]] = field(default_factory=dict)  # with bytes up
     refused: tuple[tuple[str, str, int], ...] = ()  # platform, reason, bytes up
-    mean: Shared | None = None
+    combined: Combined | None = None
     moved: tuple[Shared, Slots] | None = None
 
 
@@ -175,7 +175,7 @@ def _check(opened: OpenRound, base: Shared, sender: str, update: Update) -> None
 
 
 def aggregate(config: ServerConfig, state: RunState) -> RunState:
-    """Average what was accepted.
+    """Make one update of what was accepted, by the configured rule.
 
     Raises:
         FederationError: out of order, or too few updates; the message gives each refusal.
@@ -183,8 +183,8 @@ def aggregate(config: ServerConfig, state: RunState) -> RunState:
     opened = _opened(state, Phase.COLLECTING)
     reasons = "; ".join(f"{name}: {reason}" for name, reason, _ in opened.refused)
     _require_quorum(config, opened.plan.round, len(opened.accepted), "sent a good update", reasons)
-    mean = weighted_mean([update for update, _ in opened.accepted.values()])
-    return replace(state, phase=Phase.AGGREGATED, open=replace(opened, mean=mean))
+    combined = config.aggregation.combine([update for update, _ in opened.accepted.values()])
+    return replace(state, phase=Phase.AGGREGATED, open=replace(opened, combined=combined))
 
 
 def optimise(config: ServerConfig, state: RunState) -> RunState:
@@ -194,8 +194,8 @@ def optimise(config: ServerConfig, state: RunState) -> RunState:
         FederationError: out of order, or the new parameters are not finite.
     """
     opened = _opened(state, Phase.AGGREGATED)
-    assert opened.mean is not None
-    moved, slots = config.optimiser.apply(state.parameters, opened.mean, state.slots)
+    assert opened.combined is not None
+    moved, slots = config.optimiser.apply(state.parameters, opened.combined.mean, state.slots)
     if not moved.is_finite():
         raise FederationError(
             f"round {opened.plan.round}: the server optimiser left the finite numbers",
@@ -240,6 +240,7 @@ def conclude(state: RunState, evaluation: Mapping[str, Metrics]) -> RunState:
 def _record(
     opened: OpenRound, committed: str, seconds: float, bytes_down: Mapping[str, int]
 ) -> RoundRecord:
+    shares = opened.combined.shares if opened.combined else {}
     platforms = {
         name: PlatformRecord(
             users=update.users,
@@ -247,6 +248,7 @@ def _record(
             update_norm=update.delta.norm(),
             bytes_down=bytes_down.get(name, 0),
             bytes_up=bytes_up,
+            share=shares.get(name),
         )
         for name, (update, bytes_up) in sorted(opened.accepted.items())
     }

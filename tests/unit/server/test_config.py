@@ -4,7 +4,9 @@ import pytest
 from toy_platforms import PLAN, server_config
 
 from isthmus.errors import ScenarioError
+from isthmus_server.aggregate import Mean
 from isthmus_server.optimisers import FedAdam
+from isthmus_server.robust import Median
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,8 @@ def test_what_changes_the_parameters_changes_the_identity():
         replace(config, plan=replace(PLAN, learning_rate=0.5)),
         replace(config, optimiser=FedAdam()),
         replace(config, run_id="run-2"),
+        replace(config, aggregation=Median()),
+        replace(config, aggregation=Mean("equal")),
     ]
     assert all(other.identity() != config.identity() for other in others)
 

@@ -8,7 +8,9 @@ from isthmus.errors import FederationError
 from isthmus.messages import Update
 from isthmus.parameters import Shared
 from isthmus_server import rounds
+from isthmus_server.aggregate import Combined
 from isthmus_server.optimisers import FedAvg
+from isthmus_server.robust import Median
 from isthmus_server.rounds import Phase
 
 CONFIG = server_config(rounds=2)
@@ -44,6 +46,18 @@ def test_a_round_from_configure_to_commit():
     assert record.platforms["a"].update_norm == pytest.approx(0.5 * np.sqrt(19))
     assert (record.seconds, record.missing, record.refused) == (2.5, (), ())
     assert record.fingerprint == state.parameters.fingerprint()
+
+
+def test_the_configured_rule_combines_and_the_record_tells_the_shares():
+    config = server_config(rounds=2, aggregation=Median())
+    state = collecting(config=config, cohort=("a", "b", "c"))
+    for name, factor in (("a", 1.0), ("b", 3.0), ("c", -500.0)):
+        delta = Shared({n: t * np.float32(factor) for n, t in DELTA.tensors.items()})
+        state = rounds.receive(state, name, update(name, delta=delta), 1)
+    state = committed(state, config)
+    assert state.parameters.tensors["encoder/w"][0, 0] == np.float32(0.5)
+    shares = {name: part.share for name, part in state.history[0].platforms.items()}
+    assert shares == pytest.approx(dict.fromkeys("abc", 1 / 3))
 
 
 def test_the_run_ends_with_an_evaluation():
@@ -145,7 +159,7 @@ def test_parameters_that_overflow_are_not_committed():
     config = replace(CONFIG, optimiser=FedAvg(learning_rate=3e38))
     state = rounds.aggregate(config, rounds.receive(collecting(config=config), "a", update(), 1))
     mean = Shared({name: tensor + 9 for name, tensor in DELTA.tensors.items()})
-    huge = replace(state, open=replace(state.open, mean=mean))
+    huge = replace(state, open=replace(state.open, combined=Combined(mean, {})))
     with (
         pytest.raises(FederationError, match="left the finite numbers"),
         np.errstate(over="ignore"),
