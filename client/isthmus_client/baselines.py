@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import sparse
 
 from isthmus_client.histories import Histories
@@ -21,18 +24,109 @@ def interactions(histories: Histories, stop: Ints, items: int) -> sparse.csr_mat
     return sparse.csr_matrix((ones, (user[inside], histories.items[inside])), shape=shape)
 
 
+def recency_weights(
+    histories: Histories,
+    stop: Ints,
+    items: int,
+    *,
+    decay: float,
+    latest: int = 0,
+    repeats: bool = False,
+) -> sparse.csr_matrix:
+    """What each user is known by before `stop`, recent events weighing more. (users, items).
+
+    An event weighs `decay` to the power of the user's events after it; weights below one millionth
+    are left out.
+
+    Args:
+        items: size of the catalogue.
+        decay: 1.0 = every event weighs the same.
+        latest: events of a user that count, the last ones; 0 = all.
+        repeats: True sums over an item's events, False takes the last one alone.
+    """
+    user = np.repeat(np.arange(histories.users), np.diff(histories.offsets))
+    age = stop[user] - 1 - np.arange(histories.events)
+    weight = np.power(decay, np.maximum(age, 0), dtype=np.float64)
+    inside = (age >= 0) & (weight > _NEGLIGIBLE)
+    if latest:
+        inside &= age < latest
+    if not repeats:
+        inside &= last_encounters(histories, stop, items)
+    rows, columns = user[inside], histories.items[inside]
+    shape = (histories.users, items)
+    return sparse.csr_matrix((weight[inside].astype(np.float32), (rows, columns)), shape=shape)
+
+
+_NEGLIGIBLE = 1e-6
+
+
+def last_encounters(histories: Histories, stop: Ints, items: int) -> npt.NDArray[np.bool_]:
+    """Whether an event is its user's last one on its item before `stop`. (events,)."""
+    user = np.repeat(np.arange(histories.users), np.diff(histories.offsets))
+    place = np.flatnonzero(np.arange(histories.events) < stop[user])[::-1]
+    key = user[place].astype(np.int64) * items + histories.items[place]
+    last = np.zeros(histories.events, dtype=bool)
+    last[place[np.unique(key, return_index=True)[1]]] = True
+    return last
+
+
+def recent_popularity(
+    histories: Histories, stop: Ints, items: int, *, half_life: float
+) -> npt.NDArray[np.float32]:
+    """Each item's users, one who met it long ago counting less. (items,).
+
+    A user's last encounter of an item counts one half for every half-life that lies between it and
+    the latest event before any `stop`.
+
+    Args:
+        half_life: in days; 0 = every user counts fully, as everyone does where times are not real.
+    """
+    chosen = last_encounters(histories, stop, items)
+    times, met = histories.times[chosen], histories.items[chosen]
+    weights = np.ones(met.size)
+    if half_life and histories.timed:
+        weights = np.exp2((times - times.max(initial=0)) / (DAY * half_life))
+    return np.bincount(met, weights=weights, minlength=items).astype(np.float32)
+
+
+DAY = 24 * 3600  # seconds
+
+
+def same_for_all(scores: npt.NDArray[np.float32]) -> Scorer:
+    """One order of the catalogue for every user. `scores`: (items,)."""
+
+    def score(users: Ints) -> Scores:
+        return np.tile(scores, (users.size, 1))
+
+    return score
+
+
+def text_knn(weights: sparse.csr_matrix, content: npt.NDArray[np.float32]) -> Scorer:
+    """Cosine of an item's content with the weighted mean of the user's. The untrained prior.
+
+    Args:
+        weights: what each user is known by. (users, items)
+        content: whitened content vectors, of norm one. (items, content)
+    """
+
+    def score(users: Ints) -> Scores:
+        query = weights[users] @ content  # (users, content)
+        norms = np.linalg.norm(query, axis=1, keepdims=True)
+        return np.asarray(query / np.maximum(norms, _TINY) @ content.T, dtype=np.float32)
+
+    return score
+
+
+_TINY = 1e-12
+
+
 def popularity(counts: sparse.csr_matrix) -> Scorer:
     """Items by the number of training users who met them.
 
     Args:
         counts: training interactions. (users, items)
     """
-    users_of_item = np.bincount(counts.indices, minlength=counts.shape[1]).astype(np.float32)
-
-    def score(users: Ints) -> Scores:
-        return np.tile(users_of_item, (users.size, 1))
-
-    return score
+    return same_for_all(np.bincount(counts.indices, minlength=counts.shape[1]).astype(np.float32))
 
 
 def own_history(counts: sparse.csr_matrix, seen: sparse.csr_matrix) -> Scorer:
@@ -60,9 +154,19 @@ def item_knn(similarity: sparse.csr_matrix, seen: sparse.csr_matrix) -> Scorer:
     """
     known = seen.copy()
     known.data[:] = 1.0
+    return weighted_knn(similarity, known)
+
+
+def weighted_knn(similarity: sparse.csr_matrix, weights: sparse.csr_matrix) -> Scorer:
+    """Item-kNN in which what the user met counts by its weight.
+
+    Args:
+        similarity: from `item_similarity`. (items, items)
+        weights: from `recency_weights`. (users, items)
+    """
 
     def score(users: Ints) -> Scores:
-        return np.asarray((known[users] @ similarity).toarray(), dtype=np.float32)
+        return np.asarray((weights[users] @ similarity).toarray(), dtype=np.float32)
 
     return score
 
@@ -80,7 +184,7 @@ def item_similarity(
         neighbours: similar items kept for each item; 0 = all.
         shrinkage: added to the product of norms; damps similarities of rare items.
     """
-    binary = counts.copy()
+    binary = counts.astype(np.float32)
     binary.data[:] = 1.0
     norms = np.sqrt(np.asarray(binary.sum(axis=0)).ravel())
     columns = binary.tocsc()
@@ -88,15 +192,33 @@ def item_similarity(
     for start in range(0, counts.shape[1], BLOCK):
         stop = min(start + BLOCK, counts.shape[1])
         block = (columns[:, start:stop].T @ binary).toarray()  # (block, items)
-        block /= norms[start:stop, None] * norms + shrinkage + 1e-9
+        damped = np.multiply.outer(norms[start:stop], norms)
+        damped += shrinkage + 1e-9
+        block /= damped
         block[np.arange(stop - start), np.arange(start, stop)] = 0.0
         blocks.append(_keep_best(block, neighbours))
     return sparse.vstack(blocks).tocsr()
 
 
 def _keep_best(block: npt.NDArray[np.float32], neighbours: int) -> sparse.csr_matrix:
-    """Each row's largest entries alone, as a sparse matrix."""
+    """Each row's largest entries alone, with all that tie with the last; as a sparse matrix."""
     if neighbours and neighbours < block.shape[1]:
-        worst = np.partition(block, -neighbours, axis=1)[:, -neighbours, None]
-        block = np.where(block >= worst, block, 0.0)
+        best = torch.topk(torch.from_numpy(block), neighbours, dim=1, sorted=False)  # a heap: fast
+        block *= block >= best.values.numpy().min(axis=1, keepdims=True)
     return sparse.csr_matrix(block)
+
+
+def fewer_neighbours(similarity: sparse.csr_matrix, neighbours: int) -> sparse.csr_matrix:
+    """The same similarities with fewer neighbours kept for each item. (items, items).
+
+    Args:
+        neighbours: similar items kept for each item, and those that tie with the last of them.
+    """
+    kept = np.ones(similarity.nnz, dtype=bool)
+    for start, stop in itertools.pairwise(similarity.indptr):
+        if stop - start > neighbours:
+            row = similarity.data[start:stop]
+            kept[start:stop] = row >= np.partition(row, -neighbours)[-neighbours]
+    indptr = np.concatenate([[0], np.cumsum(kept)])[similarity.indptr]
+    pruned = (similarity.data[kept], similarity.indices[kept], indptr)
+    return sparse.csr_matrix(pruned, shape=similarity.shape)
