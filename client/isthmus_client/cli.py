@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from isthmus_client.cli_trial import trial
+
 app = typer.Typer(
     help="What a platform does on its own machines.",
     no_args_is_help=True,
@@ -14,3 +16,6 @@ app = typer.Typer(
 @app.callback()
 def _root() -> None:
     """What a platform does on its own machines."""
+
+
+app.command()(trial)

@@ -1,19 +1,12 @@
-"""Day one of a platform that the federation never saw: catalogue only, then a few own users."""
+"""Day one of a platform that the federation never saw, in the form of results.json."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-
-from isthmus.encoder import SharedEncoder, initial_encoder
+from isthmus.encoder import SharedEncoder
 from isthmus.progress import Progress
 from isthmus.statistics import paired_bootstrap
-from isthmus_client.evaluate import KNN_NEIGHBOURS, Evaluator
-from isthmus_client.local_training import train_alone
-from isthmus_client.personalise import personalise
+from isthmus_client.day_one import SIZES, Day, Recipe, measure_days, task_count
 from isthmus_client.ranking import Ranking
-from isthmus_client.training import generator
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.plan import TrainingPlan
 from isthmus_simulations.results import (
@@ -24,69 +17,52 @@ from isthmus_simulations.results import (
     PairedDifference,
 )
 
-SIZES = (0, 100, 300, 1000)  # own users; 0 = the catalogue alone
-WITH_RELEASE = "personalised - local"
+MODELS: tuple[NewcomerModel, ...] = (
+    "prior",
+    "release",
+    "popularity",
+    "item_knn",
+    "local",
+    "personalised",
+)
 
 
 def report_newcomer(
-    workspace: Workspace, release: SharedEncoder, plan: TrainingPlan, progress: Progress
+    workspace: Workspace,
+    release: SharedEncoder,
+    plan: TrainingPlan,
+    progress: Progress,
+    workers: int = 1,
 ) -> Newcomer:
     """What the release gives a newcomer, next to what it could train alone, for each size.
 
-    Every size is tested on the same users, all of the test window's; only training, tuning and
-    early stopping are limited to the newcomer's first users. Sizes beyond the platform's own
-    number of training users are left out.
+    Sizes beyond the platform's own number of training users are left out.
     """
-    everyone = workspace.sequences.training_users
-    order = generator(plan.seed, "newcomer", workspace.platform.name).permutation(everyone)
-    sizes = [size for size in SIZES if size <= everyone.size]
-    with progress.track(f"newcomer {workspace.platform.name}", len(sizes)) as advance:
-        reports = []
-        for size in sizes:
-            few = replace(workspace, training_users=np.sort(order[:size]))
-            reports.append(_size(few, release, plan, size))
-            advance(1)
-    users = Evaluator(workspace, "test").task.users.size
-    return Newcomer(platform=workspace.platform.name, test_users=users, sizes=tuple(reports))
+    label, total = (
+        f"newcomer {workspace.platform.name}",
+        task_count(workspace, SIZES, everyone=False),
+    )
+    with progress.track(label, total) as advance:
+        days = measure_days(workspace, release, recipe_of(plan), workers=workers, advance=advance)
+    return Newcomer(
+        platform=workspace.platform.name,
+        test_users=days[0].models["release"].test.users.size,
+        sizes=tuple(_size(day, plan.seed) for day in days),
+    )
 
 
-def _size(
-    workspace: Workspace, release: SharedEncoder, plan: TrainingPlan, users: int
-) -> NewcomerSize:
-    test = Evaluator(workspace, "test")
-    ranked: dict[NewcomerModel, Ranking] = {
-        "prior": test.content(initial_encoder(plan.encoder, plan.seed)),
-        "release": test.content(release),
-    }
-    if users:
-        ranked |= _with_users(workspace, test, release, plan)
+def recipe_of(plan: TrainingPlan) -> Recipe:
+    """A simulation's way of training, for a platform at home."""
+    return Recipe(plan.encoder, plan.settings, plan.head, plan.passes, plan.patience, plan.seed)
+
+
+def _size(day: Day, seed: int) -> NewcomerSize:
+    ranked = {name: day.models[name].test for name in MODELS if name in day.models}
     return NewcomerSize(
-        users=users,
+        users=day.users,
         models={name: Metrics.of(ranking) for name, ranking in ranked.items()},
-        differences=_differences(ranked, plan.seed),
+        differences=_differences(ranked, seed),
     )
-
-
-def _with_users(
-    workspace: Workspace, test: Evaluator, release: SharedEncoder, plan: TrainingPlan
-) -> dict[NewcomerModel, Ranking]:
-    """Models that need the newcomer's own users."""
-    alone = train_alone(
-        workspace,
-        plan.encoder,
-        plan.settings,
-        epochs=plan.passes,
-        patience=plan.patience,
-        seed=plan.seed,
-    )
-    local = personalise(workspace, alone.encoder, plan.head, seed=plan.seed)
-    own = personalise(workspace, release, plan.head, seed=plan.seed)
-    return {
-        "popularity": test.popularity(),
-        "item_knn": test.item_knn(KNN_NEIGHBOURS[0]),
-        "local": test.model(local.model),
-        "personalised": test.model(own.model),
-    }
 
 
 def _differences(ranked: dict[NewcomerModel, Ranking], seed: int) -> dict[str, PairedDifference]:

@@ -156,4 +156,4 @@ def _day_one(job: Job, newcomer: Platform | None, run: RunResult) -> Newcomer | 
     workspace = Workspace(newcomer, job.plan.encoder.max_events)
     with job.clock.stage("newcomer"):
         release = encoder_of(run.best, job.plan.encoder)
-        return report_newcomer(workspace, release, job.plan, job.progress)
+        return report_newcomer(workspace, release, job.plan, job.progress, job.workers)

@@ -1,0 +1,173 @@
+"""`isthmus client trial`: what a release would bring on one's own data."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from isthmus.console import RichProgress
+from isthmus.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from isthmus_client.own_platform import PlatformFile
+    from isthmus_client.trial_results import TrialResults
+
+CORES = os.cpu_count() or 1
+DEFAULT_CACHE = Path(".isthmus-cache")
+DEFAULT_OUT = Path("isthmus-trial")
+DEFAULT_USERS = 20_000
+DATA, HOW = "Your data", "How, and where to"
+
+ReleaseArgument = Annotated[
+    Path, typer.Argument(help="Folder of the release: encoder.safetensors and its model card.")
+]
+EventsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="CSV or Parquet: user_id, item_id, timestamp, behaviour.",
+        rich_help_panel=DATA,
+    ),
+]
+ItemsOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="CSV or Parquet: item_id, title or text.", rich_help_panel=DATA
+    ),
+]
+PlatformOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="TOML that names the tables, their columns and behaviours.",
+        rich_help_panel=DATA,
+    ),
+]
+UntimedOption = Annotated[
+    bool,
+    typer.Option(
+        "--untimed", help="Events have no times: their order is all.", rich_help_panel=DATA
+    ),
+]
+UsersOption = Annotated[
+    int,
+    typer.Option(min=0, help="Users drawn at random, at most; 0 takes all.", rich_help_panel=DATA),
+]
+EncoderOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="The release's text encoder, where it is not the built-in one.",
+        rich_help_panel=HOW,
+    ),
+]
+CacheOption = Annotated[
+    Path, typer.Option(metavar="DIR", help="Folder of the item embeddings.", rich_help_panel=HOW)
+]
+OutOption = Annotated[
+    Path,
+    typer.Option(metavar="DIR", help="Where trial.json and trial.html go.", rich_help_panel=HOW),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option(
+        min=0, max=2**31 - 1, help="The same seed gives the same result.", rich_help_panel=HOW
+    ),
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Models that are fitted at the same time.",
+        show_default="one per core",
+        rich_help_panel=HOW,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print trial.json and nothing else.", rich_help_panel=HOW)
+]
+
+
+def trial(
+    *,
+    release: ReleaseArgument,
+    events: EventsOption = None,
+    items: ItemsOption = None,
+    platform: PlatformOption = None,
+    untimed: UntimedOption = False,
+    max_users: UsersOption = DEFAULT_USERS,
+    encoder: EncoderOption = None,
+    cache: CacheOption = DEFAULT_CACHE,
+    out: OutOption = DEFAULT_OUT,
+    seed: SeedOption = 7,
+    workers: WorkersOption = CORES,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure on your own data what a release would bring. Nothing leaves this computer.
+
+    The release, as it is and with a private head, stands next to popularity, item-kNN, the
+    untrained text prior and your own trained model: with the catalogue alone, with 100, 300 and
+    1 000 of your users, and with all.
+
+    Example: isthmus client trial release --events events.csv --items items.csv
+    """
+    from isthmus_client.own_platform import platform_file  # noqa: PLC0415 - keeps `--help` fast
+
+    file = platform_file(platform, events=events, items=items, timed=False if untimed else None)
+    progress = Silent() if as_json else RichProgress()
+    results = _run(
+        file, release, (encoder, cache), seed=seed, most=(max_users, workers), progress=progress
+    )
+    _write(results, out)
+    if as_json:
+        print(results.to_json(), end="")
+        return
+    _show(results, out)
+
+
+def _run(
+    file: PlatformFile,
+    folder: Path,
+    texts: tuple[Path | None, Path],
+    *,
+    seed: int,
+    most: tuple[int, int],
+    progress: Progress,
+) -> TrialResults:
+    """Load and check the release, prepare the data, try it."""
+    from isthmus_client.own_platform import prepare_platform  # noqa: PLC0415 - imports DuckDB
+    from isthmus_client.release import load_release, require_text_encoder  # noqa: PLC0415
+    from isthmus_client.text_encoder import HuggingFaceEncoder  # noqa: PLC0415
+    from isthmus_client.trial import TrialSettings, run_trial  # noqa: PLC0415 - imports PyTorch
+
+    started = time.perf_counter()
+    release = load_release(folder)
+    encoder = HuggingFaceEncoder(texts[0])
+    require_text_encoder(release, encoder.name, encoder.fingerprint)
+    own = prepare_platform(file, encoder, texts[1], progress, max_users=most[0], seed=seed)
+    prepared = time.perf_counter() - started
+    results = run_trial(own, release, TrialSettings(seed=seed, workers=most[1]), progress)
+    seconds = {"data and item embeddings": prepared, **results.seconds}
+    return results.model_copy(update={"seconds": seconds})
+
+
+def _write(results: TrialResults, out: Path) -> None:
+    """The page, then the JSON: its presence means that both are there."""
+    from isthmus_client.trial_page import write_page  # noqa: PLC0415 - keeps `--help` fast
+
+    write_page(results, out / "trial.html")
+    results.save(out / "trial.json")
+
+
+def _show(results: TrialResults, out: Path) -> None:
+    """The tables, and where the rest is."""
+    from isthmus_client.trial_table import render  # noqa: PLC0415 - keeps `--help` fast
+
+    console = Console(highlight=False)
+    console.print(render(results))
+    console.print(f"Report: {(out / 'trial.html').resolve()}", soft_wrap=True)

@@ -1,0 +1,121 @@
+"""What a trial found: the content of `trial.json`, documented in docs/trial.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, Field
+
+from isthmus.files import write_text
+from isthmus_client import figures
+from isthmus_client.figures import BucketMetrics, Count, Metrics, PairedDifference, Seconds, Share
+from isthmus_client.histories import SplitKind
+
+SCHEMA_VERSION: Literal[1] = 1
+MAIN_DIFFERENCE = "personalised - best own"
+
+
+class _Figures(BaseModel):
+    """See `isthmus_client.figures.Figures`."""
+
+    model_config = figures.Figures.model_config
+
+
+class OwnData(_Figures):
+    """What the trial was run on; no id and no event of anybody."""
+
+    platform: str
+    users: Count
+    items: Count
+    events: Count
+    training_users: Count
+    test_users: Count
+    split: SplitKind
+    validation_start: AwareDatetime | None = None
+    test_start: AwareDatetime | None = None
+
+
+class Tried(_Figures):
+    """Which release was tried."""
+
+    fingerprint: str
+    round: Count
+    text_encoder: str
+    parameters: Count
+
+
+class GateFigures(_Figures):
+    """The no-harm gate's decision, on validation users whom no choice has seen.
+
+    Attributes:
+        difference: candidate minus incumbent; None without users.
+    """
+
+    decision: Literal["federated", "local"]
+    served: str
+    candidate: str
+    incumbent: str
+    difference: PairedDifference | None
+    users: Count
+    validation: dict[str, Share | None]
+
+
+class TrialSize(_Figures):
+    """What the platform has with so many of its own users.
+
+    Attributes:
+        gate: None with the catalogue alone: there is nobody to decide by.
+        best_own: the best of the platform's own models, by the test window itself, which favours
+            it over the release.
+        seconds: of computing, to fit and tune each model.
+    """
+
+    users: Count
+    models: dict[str, Metrics]
+    best_own: str
+    differences: dict[str, PairedDifference] = Field(default_factory=dict)
+    gate: GateFigures | None = None
+    seconds: dict[str, Seconds] = Field(default_factory=dict)
+
+
+class TrialResults(_Figures):
+    """The content of `trial.json`.
+
+    Attributes:
+        shared: what left the platform.
+        sizes: by the number of own users; the last one has all.
+        items: quality by how many training users the target had, with all own users.
+        history: quality by the length of the user's history, with all own users.
+        seconds: wall clock of the trial's stages.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    created: AwareDatetime
+    shared: str
+    data: OwnData
+    release: Tried
+    sizes: tuple[TrialSize, ...] = Field(min_length=1)
+    items: dict[str, dict[str, BucketMetrics]]
+    history: dict[str, dict[str, BucketMetrics]]
+    seconds: dict[str, Seconds]
+    seed: int
+    versions: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def whole(self) -> TrialSize:
+        """With all own users."""
+        return self.sizes[-1]
+
+    def to_json(self) -> str:
+        """As the text of `trial.json`."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write `trial.json`, wholly or not at all.
+
+        Raises:
+            OSError: the folder cannot be written or the disk is full.
+        """
+        write_text(path, self.to_json())
