@@ -22,8 +22,10 @@ from isthmus_client.platform import Platform
 from isthmus_client.relations import PlatformTables
 from isthmus_client.text_encoder import HuggingFaceEncoder
 from isthmus_client.vector_cache import encode_cached
+from isthmus_simulations.scenarios.hostile import foreign_script, shuffle_items
 from isthmus_simulations.scenarios.limits import Limits, restrict
 from isthmus_simulations.scenarios.scenario import (
+    CopyPlatform,
     FilesPlatform,
     PlatformPlan,
     Scenario,
@@ -107,19 +109,28 @@ def prepare(
 def _read(
     plans: Sequence[PlatformPlan], data: Path | None, seed: int, progress: Progress
 ) -> list[PlatformTables]:
-    tables = []
-    with progress.track("Reading platforms", len(plans)) as advance:
-        for plan in plans:
-            limits = Limits(
-                min_item_users=plan.min_item_users,
-                max_items=plan.max_items,
-                min_user_events=plan.min_user_events,
-                max_users=plan.max_users,
-            )
-            whole = _read_one(plan, data)
-            tables.append(restrict(whole, limits, name=plan.name, seed=seed))
+    """Every platform's tables in the order of the plans; a copy's are those of its original."""
+    own = [plan for plan in plans if not isinstance(plan, CopyPlatform)]
+    tables: dict[str, PlatformTables] = {}
+    with progress.track("Reading platforms", len(own)) as advance:
+        for plan in own:
+            tables[plan.name] = _limited(plan, _read_one(plan, data), seed)
             advance(1)
-    return tables
+    return [tables[p.copy_of if isinstance(p, CopyPlatform) else p.name] for p in plans]
+
+
+def _limited(plan: PlatformPlan, whole: PlatformTables, seed: int) -> PlatformTables:
+    """The platform within its limits, and made as hostile as the plan wants it."""
+    limits = Limits(
+        min_item_users=plan.min_item_users,
+        max_items=plan.max_items,
+        min_user_events=plan.min_user_events,
+        max_users=plan.max_users,
+    )
+    tables = restrict(whole, limits, name=plan.name, seed=seed)
+    if plan.shuffle_items:
+        tables = shuffle_items(tables, name=plan.name, seed=seed)
+    return foreign_script(tables) if plan.foreign_script else tables
 
 
 def _read_one(plan: PlatformPlan, data: Path | None) -> PlatformTables:

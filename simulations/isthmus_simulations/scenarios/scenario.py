@@ -114,6 +114,8 @@ class _Platform(_Model):
         max_items: keep only the items that most users touched; 0 = keep all.
         min_user_events: users with fewer events on the kept items are left out; at least 2.
         max_users: a random subset of the users; 0 = keep all.
+        shuffle_items: deal all events' items out anew, so that behaviour means nothing.
+        foreign_script: write every text in signs that no encoder can read.
     """
 
     name: Name
@@ -121,6 +123,8 @@ class _Platform(_Model):
     max_items: Limit = 0
     min_user_events: Annotated[int, Field(ge=2)] = 2
     max_users: Limit = 0
+    shuffle_items: bool = False
+    foreign_script: bool = False
 
 
 class JourneyPlatform(_Platform):
@@ -181,8 +185,27 @@ class FilesPlatform(_Platform):
     timestamp_unit: Literal["s", "ms"] = "s"
 
 
+class CopyPlatform(_Platform):
+    """Another platform of the scenario once more, with the same users, items and limits."""
+
+    source: Literal["copy"]
+    copy_of: Name
+
+    @model_validator(mode="after")
+    def _as_it_is(self) -> Self:
+        own = sorted(self.model_fields_set - {"name", "source", "copy_of"})
+        if own:
+            raise ValueError(f"a copy is what it copies; remove {', '.join(own)}")
+        return self
+
+
 PlatformPlan = Annotated[
-    JourneyPlatform | AmazonP5Platform | Amazon2018Platform | OnlineRetailPlatform | FilesPlatform,
+    JourneyPlatform
+    | AmazonP5Platform
+    | Amazon2018Platform
+    | OnlineRetailPlatform
+    | FilesPlatform
+    | CopyPlatform,
     Field(discriminator="source"),
 ]
 
@@ -212,6 +235,21 @@ class Scenario(_Model):
     quick: QuickPlan = QuickPlan()
 
     @model_validator(mode="after")
+    def _copies(self) -> Self:
+        originals = {p.name for p in self.platforms if not isinstance(p, CopyPlatform)}
+        kept = self._quick_names()
+        for platform in self.platforms:
+            if not isinstance(platform, CopyPlatform):
+                continue
+            if platform.copy_of not in originals:
+                raise ValueError(
+                    f"{platform.name} copies {platform.copy_of!r}, which is no platform with data"
+                )
+            if platform.name in kept and platform.copy_of not in kept:
+                raise ValueError(f"[quick] keeps {platform.name} but not {platform.copy_of}")
+        return self
+
+    @model_validator(mode="after")
     def _names(self) -> Self:
         names = [platform.name for platform in self.platforms]
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
@@ -224,8 +262,7 @@ class Scenario(_Model):
 
     def quickened(self) -> Scenario:
         """The small variant: fewer platforms, users and items."""
-        chosen = self.quick.platforms or tuple(p.name for p in self.platforms[:3])
-        kept = [p for p in self.platforms if p.name in chosen]
+        kept = [p for p in self.platforms if p.name in self._quick_names()]
         smaller = tuple(
             platform.model_copy(
                 update={
@@ -236,6 +273,10 @@ class Scenario(_Model):
             for platform in kept
         )
         return self.model_copy(update={"platforms": smaller})
+
+    def _quick_names(self) -> tuple[str, ...]:
+        """The platforms that the small variant keeps."""
+        return self.quick.platforms or tuple(p.name for p in self.platforms[:3])
 
 
 def _tighter(limit: int, other: int) -> int:

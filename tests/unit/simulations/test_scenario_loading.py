@@ -31,7 +31,7 @@ def refusal(tmp_path, text):
 
 
 def test_the_builtin_scenarios():
-    assert builtin_scenarios() == ["journey", "markets", "office", "trio"]
+    assert builtin_scenarios() == ["hostile", "journey", "markets", "office", "trio"]
     assert all(load_scenario(name).name == name for name in builtin_scenarios())
     assert all(load_scenario(name).description for name in builtin_scenarios())
 
@@ -155,7 +155,7 @@ def test_a_file_that_is_not_text(tmp_path):
 def test_a_name_that_is_neither_builtin_nor_a_file(tmp_path):
     with pytest.raises(ScenarioError, match="there is no scenario 'jorney'") as caught:
         load_scenario("jorney")
-    assert "journey, markets, office, trio" in caught.value.hint
+    assert "hostile, journey, markets, office, trio" in caught.value.hint
     with pytest.raises(ScenarioError, match="there is no scenario"):
         load_scenario(tmp_path)
 

@@ -161,3 +161,28 @@ def test_limits_come_from_the_scenario(folder, encoder):
     options = {"shop": "max_users = 5\nmax_items = 2", "stall": "min_user_events = 30"}
     shop, stall = prepared(write_scenario(folder, options=options), folder, encoder).platforms
     assert (shop.histories.users, len(shop.catalogue), stall.histories.users) == (5, 2, 3)
+
+
+def test_a_copy_is_its_original_under_another_name(folder, encoder):
+    write_scenario(folder, options={"shop": "max_users = 4", "stall": ""})
+    text = (folder / "mine.toml").read_text()
+    copy = '[[platforms]]\nname = "twin"\nsource = "copy"\ncopy_of = "shop"\n'
+    (folder / "mine.toml").write_text(text + copy)
+    shop, _, twin = prepared(load_scenario(folder / "mine.toml"), folder, encoder).platforms
+    assert (shop.name, twin.name) == ("shop", "twin")
+    assert twin.catalogue is shop.catalogue
+    assert twin.histories.user_ids == shop.histories.user_ids
+    np.testing.assert_array_equal(twin.vectors, shop.vectors)
+    np.testing.assert_array_equal(twin.split.train_stop, shop.split.train_stop)
+
+
+def test_hostile_members_are_made_after_the_limits(folder, encoder):
+    plain = prepared(write_scenario(folder), folder, encoder).platforms
+    options = {"shop": "shuffle_items = true", "stall": "foreign_script = true"}
+    shop, stall = prepared(write_scenario(folder, options=options), folder, encoder).platforms
+    assert sorted(shop.histories.items) == sorted(plain[0].histories.items)
+    assert shop.histories.items.tolist() != plain[0].histories.items.tolist()
+    assert shop.catalogue.texts == plain[0].catalogue.texts
+    assert stall.catalogue.item_ids == plain[1].catalogue.item_ids
+    assert set(stall.catalogue.texts).isdisjoint(plain[1].catalogue.texts)
+    np.testing.assert_array_equal(stall.histories.items, plain[1].histories.items)

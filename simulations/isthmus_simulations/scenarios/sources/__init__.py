@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_never
 
+from isthmus.errors import ScenarioError
 from isthmus_client.relations import PlatformTables
 from isthmus_client.tables import TableOptions, read_tables
 from isthmus_simulations.scenarios.scenario import (
     Amazon2018Platform,
     AmazonP5Platform,
+    CopyPlatform,
     FilesPlatform,
     JourneyPlatform,
     OnlineRetailPlatform,
@@ -30,6 +32,7 @@ def read_source(plan: PlatformPlan, data: Path | None) -> PlatformTables:
     Raises:
         DataMissingError: a package, folder or file is not there.
         DataInvalidError: the data breaks its contract.
+        ScenarioError: the plan is a copy: whoever reads the original has its tables.
     """
     match plan:
         case JourneyPlatform():
@@ -42,6 +45,8 @@ def read_source(plan: PlatformPlan, data: Path | None) -> PlatformTables:
             return read_online_retail(plan, data)
         case FilesPlatform():
             return read_tables(_options(plan))
+        case CopyPlatform():
+            raise ScenarioError(f"platform {plan.name} is a copy and has no source of its own")
     assert_never(plan)
 
 
