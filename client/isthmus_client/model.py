@@ -53,7 +53,7 @@ class Queries:
 
 def content_of(batch: Batch, content: Tensor) -> Tensor:
     """Content vectors of a batch's events, zero where padded. (users, seq, content)."""
-    items = torch.from_numpy(batch.items)
+    items = torch.from_numpy(batch.items).to(content.device)
     return content[items.clamp_min(0)] * (items >= 0).unsqueeze(-1)
 
 
@@ -66,10 +66,30 @@ def prior_queries(events: Tensor, decay: float = PRIOR_DECAY) -> Tensor:
     Returns:
         (users, seq, content)
     """
+    return nn.functional.normalize(decayed_sums(events, decay), dim=-1)
+
+
+def decayed_sums(events: Tensor, decay: float = PRIOR_DECAY) -> Tensor:
+    """Sums over the events so far, each `decay` times less for every event after it.
+
+    A running sum, unless a gradient has to pass: then one product, which autograd can follow.
+
+    Args:
+        events: (users, seq, content)
+
+    Returns:
+        (users, seq, content)
+    """
     seq = events.shape[1]
-    age = torch.arange(seq).unsqueeze(1) - torch.arange(seq)  # (seq, seq), position minus event
+    if not events.requires_grad:
+        sums = events.clone()
+        for place in range(1, seq):
+            sums[:, place].add_(sums[:, place - 1], alpha=decay)
+        return sums
+    order = torch.arange(seq, device=events.device)
+    age = order.unsqueeze(1) - order  # (seq, seq), position minus event
     weights = torch.where(age >= 0, decay ** age.clamp_min(0), 0.0)
-    return nn.functional.normalize(weights @ events, dim=-1)
+    return weights @ events
 
 
 def queries(shared: SharedEncoder, batch: Batch, content: Tensor, at: Tensor) -> Queries:
@@ -80,7 +100,8 @@ def queries(shared: SharedEncoder, batch: Batch, content: Tensor, at: Tensor) ->
         at: True where a query is wanted. (users, seq)
     """
     events = content_of(batch, content)
-    behaviours, gaps = torch.from_numpy(batch.behaviours), torch.from_numpy(batch.gaps)
+    behaviours = torch.from_numpy(batch.behaviours).to(content.device)
+    gaps = torch.from_numpy(batch.gaps).to(content.device)
     user = shared.users(events, behaviours, gaps)
     return Queries(prior_queries(events)[at], user[at])
 

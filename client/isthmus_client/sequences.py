@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from isthmus.encoder import GAP_BUCKETS
 from isthmus_client.histories import Histories
 
 Ints = npt.NDArray[np.int64]
+Targets = Literal["horizon", "next"]
+"""What a position predicts: one of the coming first encounters, or plainly the next event."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class Batch:
     def lengths(self) -> Ints:
         """Events of each history. (users,)."""
         return np.asarray((self.items >= 0).sum(axis=1), dtype=np.int64)
+
+    def trimmed(self) -> Batch:
+        """Without the last columns in which nobody has a target.
+
+        Attention looks back only, so the loss and its gradient stay as they are.
+        """
+        used = np.flatnonzero((self.targets >= 0).any(axis=0))
+        stop = int(used[-1]) + 1 if used.size else 1
+        columns = (self.items, self.behaviours, self.gaps, self.targets)
+        return Batch(*(column[:, :stop] for column in columns))
 
 
 class Sequences:
@@ -67,7 +80,14 @@ class Sequences:
         """The last `max_events` events of each user before `stop`, without targets."""
         return self._cut(users, self._stop[users], None)
 
-    def training_batch(self, users: Ints, random: np.random.Generator) -> Batch:
+    def window_lengths(self, users: Ints) -> Ints:
+        """Events in each user's training window, the same for every draw. (users,)."""
+        events = self._stop[users] - self._histories.offsets[users]
+        return np.asarray(np.minimum(events, self._max_events), dtype=np.int64)
+
+    def training_batch(
+        self, users: Ints, random: np.random.Generator, *, targets: Targets = "horizon"
+    ) -> Batch:
         """One random window of at most `max_events` events of each user, with targets.
 
         A window of a long history ends among its last `max_events` events: what a person buys for
@@ -78,9 +98,15 @@ class Sequences:
         shortest = np.minimum(start + self._max_events, stop)
         shortest = np.maximum(shortest, stop - self._max_events)
         end = random.integers(shortest, stop + 1)
-        return self._cut(users, end, random)
+        return self._cut(users, end, random, targets)
 
-    def _cut(self, users: Ints, end: Ints, random: np.random.Generator | None) -> Batch:
+    def _cut(
+        self,
+        users: Ints,
+        end: Ints,
+        random: np.random.Generator | None,
+        targets: Targets = "horizon",
+    ) -> Batch:
         begin = np.maximum(self._histories.offsets[users], end - self._max_events)
         width = int(max((end - begin).max(initial=0), 1))
         position = begin[:, None] + np.arange(width)  # (users, seq)
@@ -89,12 +115,20 @@ class Sequences:
         items = np.where(valid, self._histories.items[position], -1)
         behaviours = np.where(valid, self._histories.behaviours[position], PADDING)
         gaps = np.where(valid, self._gaps[position], 0)
-        targets = np.full(items.shape, -1, dtype=np.int64)
-        if random is not None:
-            targets = np.where(valid, self._targets(users, position, random), -1)
+        chosen = np.full(items.shape, -1, dtype=np.int64)
+        if random is not None and targets == "horizon":
+            chosen = np.where(valid, self._targets(users, position, random), -1)
+        elif random is not None:
+            chosen = np.where(valid, self._next(users, position), -1)
         return Batch(
-            items.astype(np.int64), behaviours.astype(np.int64), gaps.astype(np.int64), targets
+            items.astype(np.int64), behaviours.astype(np.int64), gaps.astype(np.int64), chosen
         )
+
+    def _next(self, users: Ints, position: Ints) -> Ints:
+        """The item of the user's next event, -1 at the last one. (users, seq)."""
+        last = position + 1 >= self._stop[users][:, None]
+        follower = np.minimum(position + 1, self._histories.events - 1)
+        return np.where(last, -1, self._histories.items[follower]).astype(np.int64)
 
     def _targets(self, users: Ints, position: Ints, random: np.random.Generator) -> Ints:
         """A coming first encounter of each position, -1 where none is left. (users, seq)."""

@@ -1,9 +1,10 @@
 """Sampled softmax as one operation: the loss and its gradients in one sweep over the positions.
 
 The negatives are shared by the batch (Bengio and Senécal 2008, with uniform proposals), so the
-logits are one matrix product. What autograd would keep - logits, masked logits, log-softmax, each of
-(positions, negatives) - is never held: a block of positions is scored, turned into its loss and its
-gradient, and its buffer is used again, as fused cross-entropies do (Hsu et al. 2024, "Liger kernel").
+logits are one matrix product. What autograd would keep - logits, masked logits, log-softmax, each
+of (positions, negatives) - is never held: a block of positions is scored, turned into its loss and
+its gradient, and its buffer is used again, as fused cross-entropies do (Liger kernel, Hsu et al.
+2024).
 """
 
 from __future__ import annotations

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.encoder import SharedEncoder
-from isthmus_client.model import Queries, queries
+from isthmus_client.content_loss import content_loss, user_weights
+from isthmus_client.model import Queries
 from isthmus_client.sequences import Batch, Ints, Sequences
 
 CandidateLogits = Callable[[Queries, Tensor], Tensor]
@@ -64,29 +65,7 @@ def sampled_softmax(
     wrong = wrong.masked_fill(target.unsqueeze(1) == others, -torch.inf)  # an accidental hit
     zeros = torch.zeros(len(target), dtype=torch.long)
     losses = functional.cross_entropy(torch.cat([right, wrong], dim=1), zeros, reduction="none")
-    counts = np.maximum(at.sum(axis=1), 1)
-    weights = (1.0 / counts / len(counts))[np.nonzero(at)[0]]
-    return losses @ torch.from_numpy(weights.astype(np.float32))
-
-
-def content_loss(
-    shared: SharedEncoder, batch: Batch, content: Tensor, random: np.random.Generator, count: int
-) -> Tensor:
-    """The federated objective: prior and shared encoder alone, no private parameter."""
-    negatives = random.integers(0, len(content), size=count)
-    query = queries(shared, batch, content, torch.from_numpy(batch.targets >= 0))
-
-    def score(query: Queries, items: Tensor) -> Tensor:
-        candidates = content[items]
-        prior = query.prior @ candidates.T
-        return shared.scale * prior + query.user @ shared.items(candidates).T
-
-    def paired(query: Queries, items: Tensor) -> Tensor:
-        candidates = content[items]
-        prior = (query.prior * candidates).sum(dim=1)
-        return shared.scale * prior + (query.user * shared.items(candidates)).sum(dim=1)
-
-    return sampled_softmax(query, batch, negatives, score, paired)
+    return losses @ user_weights(at)
 
 
 def batches(
@@ -98,6 +77,50 @@ def batches(
     cuts = np.arange(settings.batch_size, order.size, settings.batch_size)
     parts = np.split(order, cuts)
     return parts[: settings.max_steps] if settings.max_steps else parts
+
+
+POOL = 32  # batches that are sorted together; many, so that a batch holds equal lengths
+
+
+def bucketed(
+    parts: list[npt.NDArray[np.int64]],
+    lengths: Callable[[Ints], Ints],
+    random: np.random.Generator,
+) -> list[npt.NDArray[np.int64]]:
+    """The same users in as many batches of the same sizes, those of similar length together.
+
+    A step costs what its longest history costs. The users of `POOL` consecutive batches are sorted
+    by length, ties in their shuffled order, and dealt out anew; then the pool's batches are
+    shuffled. Who is in a pass stays, and in expectation over the shuffles so does the gradient of
+    a pass: every user keeps the weight of one example. A batch of another size (the rest of a
+    pass) stays as drawn, so that its heavier weight falls on users of any length.
+
+    Args:
+        parts: from `batches`.
+        lengths: events in each user's window, (users,) for users (users,).
+    """
+    if not parts:
+        return []
+    size = parts[0].size
+    a_pass = np.unique(np.concatenate(parts)).size // size  # a pool with a user twice gains nothing
+    pool_size = max(min(POOL, a_pass), 1)
+    dealt: list[npt.NDArray[np.int64]] = []
+    for start in range(0, len(parts), pool_size):
+        pool = parts[start : start + pool_size]
+        full = [part for part in pool if part.size == size]
+        mixed = [*_by_length(full, lengths), *pool[len(full) :]]
+        dealt += [mixed[place] for place in random.permutation(len(mixed))]
+    return dealt
+
+
+def _by_length(
+    full: list[npt.NDArray[np.int64]], lengths: Callable[[Ints], Ints]
+) -> list[npt.NDArray[np.int64]]:
+    """Batches of one size, their users sorted by length and dealt out anew."""
+    if not full:
+        return []
+    users = np.concatenate(full)
+    return np.split(users[np.argsort(lengths(users), kind="stable")], len(full))
 
 
 SCALE_SPEED = 20.0  # times the learning rate, for the prior's sharpness
@@ -116,7 +139,7 @@ def optimiser_for(shared: SharedEncoder, settings: Settings) -> torch.optim.Adam
         {"params": rest, "weight_decay": settings.weight_decay},
         {"params": scale, "weight_decay": 0.0, "lr": SCALE_SPEED * settings.learning_rate},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def train_content(
@@ -131,16 +154,16 @@ def train_content(
 ) -> float:
     """Train the shared encoder in place on batches of users; the mean loss of the steps."""
     start = [p.detach().clone() for p in shared.parameters()] if settings.proximal else []
-    total = 0.0
-    for users in parts:
-        batch = sequences.training_batch(users, random)
+    losses = [torch.zeros(())]
+    for users in bucketed(parts, sequences.window_lengths, random):
+        batch = sequences.training_batch(users, random).trimmed()
         loss = content_loss(shared, batch, content, random, settings.negatives)
         optimiser.zero_grad(set_to_none=True)
         (loss + settings.proximal / 2 * distance(shared, start)).backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
         nn.utils.clip_grad_norm_(shared.parameters(), 1.0)
         optimiser.step()
-        total += float(loss.detach())
-    return total / max(len(parts), 1)
+        losses.append(loss.detach().cpu())
+    return float(torch.stack(losses).sum()) / max(len(parts), 1)
 
 
 def distance(module: nn.Module, start: list[Tensor]) -> Tensor:

@@ -107,9 +107,17 @@ class SharedEncoder(SharedModule):
         Returns:
             User representations; at a padded position they are meaningless. (batch, seq, dim)
         """
-        batch, seq, _ = content.shape
-        position = torch.arange(seq, device=content.device).expand(batch, seq)
-        hidden = self.event(content) + self.behaviour(behaviours) + self.gap(gaps)
+        return self.attend(self.event(content), behaviours, gaps)
+
+    def attend(self, events: Tensor, behaviours: Tensor, gaps: Tensor) -> Tensor:
+        """`f` from events that `event` has embedded already, as training does once for each item.
+
+        Args:
+            events: (batch, seq, dim)
+        """
+        batch, seq, _ = events.shape
+        position = torch.arange(seq, device=events.device).expand(batch, seq)
+        hidden = events + self.behaviour(behaviours) + self.gap(gaps)
         hidden = hidden + self.position(position)  # (batch, seq, dim)
         for block in self.blocks:
             hidden = block(hidden)

@@ -16,9 +16,7 @@ def plain(query, target, negative, scale, candidates, weight, offset):
     """Every logit in one table, then PyTorch's own cross-entropy."""
     right = (query * target).sum(dim=1) + scale * offset.right
     wrong = query @ negative.T + scale * (offset.query @ offset.negative.T)
-    wrong = wrong.masked_fill(
-        candidates.target.unsqueeze(1) == candidates.negative, -torch.inf
-    )
+    wrong = wrong.masked_fill(candidates.target.unsqueeze(1) == candidates.negative, -torch.inf)
     table = torch.cat([right.unsqueeze(1), wrong], dim=1)
     nothing = torch.zeros(len(table), dtype=torch.long)
     return (weight * functional.cross_entropy(table, nothing, reduction="none")).sum()
@@ -44,9 +42,7 @@ def problem(positions, negatives, items, seed, dtype, size=1.0):
 def compare(made, dtype):
     leaves, candidates, weight, offset = made
     query, target, negative, scale = leaves
-    loss = fused_softmax(
-        query, target, negative, candidates, weight, offset=offset, scale=scale
-    )
+    loss = fused_softmax(query, target, negative, candidates, weight, offset=offset, scale=scale)
     expected = plain(*leaves, candidates, weight, offset)
     close = {"atol": TOLERANCE[dtype], "rtol": TOLERANCE[dtype]}
     torch.testing.assert_close(loss, expected, **close)

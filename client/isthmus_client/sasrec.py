@@ -1,0 +1,182 @@
+"""The id-only baseline that nobody can call weak: SASRec with sampled softmax.
+
+A plain SASRec with this loss beats most of what was published after it (Klenitskiy and Vasilev
+2023; "eSASRec", RecSys 2025), so whoever gains over it has gained something. Ids do not transfer:
+nothing of this model is ever shared.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from isthmus.progress import Advance
+from isthmus_client.contender import Contender, Trial
+from isthmus_client.evaluate import Evaluator
+from isthmus_client.local_training import Keeper
+from isthmus_client.model import last_positions
+from isthmus_client.ranking import Scorer, Scores, Window
+from isthmus_client.sasrec_model import Dropout, SasRecModel, initial_sasrec
+from isthmus_client.sequences import Batch, Ints, Targets
+from isthmus_client.softmax import Candidates, fused_softmax
+from isthmus_client.training import Settings, batches, bucketed, generator
+from isthmus_client.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class SasRecSettings:
+    """Shape and training of the model; the defaults reproduce the published figures."""
+
+    dim: int = 64
+    blocks: int = 1
+    heads: int = 1
+    dropout: float = 0.5  # share of entries; 0 = off
+    negatives: int = 256  # uniform, shared by a step
+    learning_rate: float = 1e-3  # AdamW
+    weight_decay: float = 0.0  # AdamW; 0 = off
+    batch_size: int = 128  # users a step
+    epochs: int = 200  # passes over the training users at most
+    patience: int = 20  # validations without a better one before it stops; 0 = never
+    validate_every: int = 2  # passes
+    targets: Targets = "next"
+
+
+def fit_sasrec(
+    workspace: Workspace,
+    settings: SasRecSettings,
+    *,
+    seed: int,
+    advance: Advance = lambda _: None,
+    device: str = "cpu",
+) -> Contender:
+    """Train on the platform's own ids, stopped by its tuning users.
+
+    Args:
+        advance: told of every pass; one that stops early tells of the passes it saves.
+        device: where to train and to score, as PyTorch names it.
+
+    Returns:
+        A contender whose scorer puts items that no training user met last, all equal: an embedding
+        that was never a target holds its random start and what negatives pushed it to.
+    """
+    started = time.process_time()
+    model = _initial(workspace, settings, seed).to(device)
+    evaluator = Evaluator(workspace, "validation", purpose="tuning")
+    keeper = Keeper(settings.patience)
+    training = _Training(workspace, model, settings, seed)
+    for epoch in range(1, settings.epochs + 1):
+        training.one_pass()
+        advance(1)
+        if epoch % settings.validate_every and epoch < settings.epochs:
+            continue
+        ndcg = evaluator.scorer(scorer(model, workspace, "validation")).mean_ndcg
+        if keeper.note(float(epoch), ndcg, model.state_dict()):
+            advance(settings.epochs - epoch)
+            break
+    model.load_state_dict(keeper.restore())
+    best = keeper.curve[keeper.best]
+    seconds = time.process_time() - started
+    trial = Trial({**asdict(settings), "best_epoch": best.step}, best.ndcg, seconds)
+    return Contender(
+        "sasrec", lambda window: scorer(model, workspace, window), (trial,), 0, seconds
+    )
+
+
+def _initial(workspace: Workspace, settings: SasRecSettings, seed: int) -> SasRecModel:
+    return initial_sasrec(
+        workspace.items,
+        dim=settings.dim,
+        blocks=settings.blocks,
+        heads=settings.heads,
+        max_events=workspace.max_events,
+        seed=seed,
+    )
+
+
+class _Training:
+    """Passes over the training users."""
+
+    def __init__(
+        self, workspace: Workspace, model: SasRecModel, settings: SasRecSettings, seed: int
+    ) -> None:
+        self._sequences, self._model, self._settings = workspace.sequences, model, settings
+        self._items = workspace.items
+        self._random = generator(seed, "sasrec", workspace.platform.name)
+        self._drop = Dropout(settings.dropout, self._random)
+        self._optimiser = torch.optim.AdamW(
+            model.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self._users = self._sequences.training_users
+
+    def one_pass(self) -> None:
+        """Every training user once."""
+        size = Settings(batch_size=self._settings.batch_size)
+        parts = batches(self._users, size, 1.0, self._random)
+        for part in bucketed(parts, self._sequences.window_lengths, self._random):
+            self._step(part)
+
+    def _step(self, users: Ints) -> None:
+        targets = self._settings.targets
+        batch = self._sequences.training_batch(users, self._random, targets=targets).trimmed()
+        loss = self.loss(batch)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
+        self._optimiser.step()
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean over all positions with a target, as published."""
+        negatives = self._random.integers(0, self._items, size=self._settings.negatives)
+        return sasrec_loss(self._model, batch, negatives, self._drop)
+
+
+def sasrec_loss(
+    model: SasRecModel, batch: Batch, negatives: Ints, drop: Dropout | None = None
+) -> Tensor:
+    """Sampled softmax at every position that has a target, each of equal weight; a scalar.
+
+    Args:
+        negatives: catalogue rows. (negatives,)
+    """
+    device = model.item.weight.device
+    at = batch.targets >= 0
+    items, targets = np.maximum(batch.items, 0).ravel(), batch.targets[at]
+    rows = torch.from_numpy(np.concatenate([items, targets, negatives])).to(device)
+    table = model.item(rows)  # one gather, and so one scatter in the backward pass
+    inputs, right, wrong = table.split([items.size, targets.size, negatives.size])
+    hidden = model(inputs.view(*batch.items.shape, -1), drop)  # (users, seq, dim)
+    query = hidden[torch.from_numpy(at).to(device)]  # (positions, dim)
+    drawn = Candidates(rows[items.size : items.size + targets.size], rows[-negatives.size :])
+    weight = query.new_full((targets.size,), 1.0 / max(targets.size, 1))
+    return fused_softmax(query, right, wrong, drawn, weight)
+
+
+def scorer(model: SasRecModel, workspace: Workspace, window: Window) -> Scorer:
+    """Scores of users known by all that came before a window."""
+    histories = workspace.histories_before(window)
+    met = np.asarray(workspace.counts.sum(axis=0)).ravel() > 0  # (items,)
+
+    def score(users: Ints) -> Scores:
+        batch = histories.latest(users)
+        device = model.item.weight.device
+        with torch.no_grad():
+            items = torch.from_numpy(np.maximum(batch.items, 0)).to(device)
+            query = model(model.item(items))[last_positions(batch).to(device)]
+            scores = (query @ model.item.weight.T).cpu().numpy()
+        return _last(scores, ~met)
+
+    return score
+
+
+def _last(scores: Scores, unmet: npt.NDArray[np.bool_]) -> Scores:
+    """Unmet items below all others, as equals. (users, items)."""
+    if unmet.any():
+        scores[:, unmet] = scores.min(axis=1, keepdims=True) - 1.0
+    return scores
