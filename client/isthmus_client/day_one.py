@@ -16,8 +16,9 @@ import numpy as np
 
 from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.progress import Advance
+from isthmus_client.classical import fit_item_knn
 from isthmus_client.contender import Contender
-from isthmus_client.evaluate import KNN_NEIGHBOURS, Evaluator
+from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import train_alone
 from isthmus_client.personalise import HeadSettings, personalise
 from isthmus_client.ranking import Ranking
@@ -98,7 +99,8 @@ def measure_days(
     tasks = [(day, name) for day in days for name in models_for(day)]
 
     def one(task: tuple[Workspace, str]) -> Measured:
-        measured = _measure(*task, release, recipe)
+        day, name = task
+        measured = measure(day, {**WITHOUT_USERS, **WITH_USERS}[name], release, recipe)
         advance(1)
         return measured
 
@@ -143,9 +145,10 @@ def models_for(workspace: Workspace) -> tuple[str, ...]:
     return tuple({**WITHOUT_USERS, **(WITH_USERS if _users(workspace).size else {})})
 
 
-def _measure(workspace: Workspace, name: str, release: SharedEncoder, recipe: Recipe) -> Measured:
+def measure(workspace: Workspace, fit: Fit, release: SharedEncoder, recipe: Recipe) -> Measured:
+    """Fit one model, then rank for the test window's users and for those who decide the gate."""
     started = time.thread_time()
-    rank = {**WITHOUT_USERS, **WITH_USERS}[name](workspace, release, recipe)
+    rank = fit(workspace, release, recipe)
     seconds = time.thread_time() - started
     gate = rank(Evaluator(workspace, "validation", "gate"))
     return Measured(rank(Evaluator(workspace, "test")), gate, seconds)
@@ -165,9 +168,7 @@ def _popularity(_workspace: Workspace, _release: SharedEncoder, _recipe: Recipe)
 
 
 def _item_knn(workspace: Workspace, _release: SharedEncoder, _recipe: Recipe) -> Measure:
-    tuning = Evaluator(workspace, "validation", "tuning")
-    best = max(KNN_NEIGHBOURS, key=lambda count: tuning.item_knn(count).mean_ndcg or 0.0)
-    return lambda evaluator: evaluator.item_knn(best)
+    return of_contender(fit_item_knn(workspace))
 
 
 def _local(workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:

@@ -40,7 +40,7 @@ from isthmus_client.trial_results import (
 from isthmus_client.workspace import Workspace
 
 CANDIDATE: Final = "personalised"
-SHARED: Final = "nothing: the release was read from a file, and no connection was opened"
+SHARED: Final = "Nothing left this computer: the release was read from a file, no connection was opened"
 VERSIONED: Final = ("torch", "numpy", "scipy", "duckdb", "safetensors", "sentence-transformers")
 Value = TypeVar("Value")
 

@@ -42,7 +42,7 @@ def render(results: TrialResults) -> RenderableType:
     parts: list[RenderableType] = [Text(verdict(results), style="bold"), Text("")]
     parts += [_learning(results), _differences(results), _items(results)]
     parts += [Text(f"Warning: {warning}") for warning in results.warnings]
-    parts.append(Text(f"What left this computer: {results.shared}."))
+    parts.append(Text(f"{results.shared}."))
     return Group(*parts)
 
 

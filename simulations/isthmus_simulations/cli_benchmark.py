@@ -16,6 +16,8 @@ from isthmus.console import RichProgress
 from isthmus.errors import ScenarioError
 from isthmus.files import write_text
 from isthmus.progress import Silent
+from isthmus_simulations.cli_benchmark_newcomer import newcomer
+from isthmus_simulations.cli_benchmark_transfer import transfer
 
 if TYPE_CHECKING:
     from isthmus_simulations.benchmark_rounds import Comparison
@@ -34,6 +36,9 @@ app = typer.Typer(
 def _root() -> None:
     """Measure what the federation costs on this computer."""
 
+
+app.command()(newcomer)
+app.command()(transfer)
 
 PlatformsOption = Annotated[
     str, typer.Option(metavar="N,N,...", help="Numbers of platforms to compare at.")

@@ -1,0 +1,217 @@
+"""Every platform in turn as a newcomer: the others federate, then it joins with few users or none.
+
+The work is a grid of cells (scenario, newcomer, seed). A finished cell is one JSON file, written
+wholly or not at all, and is not computed again; an unfinished one goes on after the last round of
+its federation.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from isthmus.encoder import SharedEncoder
+from isthmus.files import digest, write_text
+from isthmus.progress import Progress
+from isthmus.statistics import paired_bootstrap
+from isthmus_client.day_one import (
+    OWN,
+    WITH_USERS,
+    Day,
+    Fit,
+    Measured,
+    measure,
+    measure_days,
+    task_count,
+)
+from isthmus_client.figures import Metrics, PairedDifference
+from isthmus_client.gate import decide
+from isthmus_client.workspace import Workspace
+from isthmus_simulations.federation import federate
+from isthmus_simulations.job import Clock, Job
+from isthmus_simulations.newcomer import recipe_of
+from isthmus_simulations.newcomer_cells import CELL, SIZES, Cell, CellSize
+from isthmus_simulations.options import SimulationOptions
+from isthmus_simulations.plan import plan_for
+from isthmus_simulations.run_folder import configuration
+from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
+from isthmus_simulations.stages import Stages, encoder_of
+
+REFERENCE: Final[tuple[str, Fit]] = ("local", WITH_USERS["local"])
+"""The newcomer's own model, fully trained on all its users, that all is measured against."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Which cells, and where they are kept.
+
+    Attributes:
+        newcomers: platforms that take a turn; empty = every platform of each scenario.
+        options: everything else; `out` is the benchmark's folder, `seed` the first seed.
+    """
+
+    scenarios: tuple[str, ...]
+    seeds: int
+    newcomers: tuple[str, ...]
+    options: SimulationOptions
+
+
+def run_grid(grid: Grid, progress: Progress) -> tuple[Cell, ...]:
+    """Every cell of the grid, computed or read.
+
+    Raises:
+        ScenarioError, DataMissingError, DataInvalidError, FederationError: as in a simulation.
+    """
+    cells: list[Cell] = []
+    for scenario in grid.scenarios:
+        for seed in range(grid.options.seed, grid.options.seed + grid.seeds):
+            options = grid.options.model_copy(update={"scenario": scenario, "seed": seed})
+            cells += _turns(options, grid.newcomers, progress)
+    return tuple(cells)
+
+
+def _turns(options: SimulationOptions, wanted: Sequence[str], progress: Progress) -> list[Cell]:
+    """One scenario and seed, every platform in turn."""
+    prepared = prepare(
+        load_scenario(options.scenario),
+        data=options.data,
+        cache=options.cache,
+        seed=options.seed,
+        quick=options.quick,
+        encoder=options.encoder,
+        progress=progress,
+    )
+    names = [p.name for p in prepared.platforms if not wanted or p.name in wanted]
+    cells = []
+    with progress.track(f"{Path(options.scenario).stem}, seed {options.seed}", len(names)) as bar:
+        for name in names:
+            cells.append(_cell(options, name, prepared, progress))
+            bar(1)
+    return cells
+
+
+def _cell(
+    options: SimulationOptions, newcomer: str, prepared: Prepared, progress: Progress
+) -> Cell:
+    """A finished cell from disk, or a new one."""
+    scenario = Path(options.scenario).stem
+    folder = options.out / "cells" / f"{scenario}-{newcomer}-{options.seed}"
+    mine = options.model_copy(update={"newcomer": newcomer, "out": folder})
+    begun = json.dumps(configuration(mine), sort_keys=True)
+    identity = digest(begun.encode(), REFERENCE[0].encode(), repr(SIZES).encode())
+    if (found := _read(folder / CELL, identity)) is not None:
+        return found
+    _claim(folder, digest(begun.encode()))
+    cell = _compute(mine, scenario, identity, prepared, progress)
+    write_text(folder / CELL, cell.model_dump_json(indent=2) + "\n")
+    return cell
+
+
+def _read(path: Path, identity: str) -> Cell | None:
+    """A finished cell of this very configuration; None where it must be computed."""
+    try:
+        cell = Cell.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+    return cell if cell.identity == identity else None
+
+
+def _claim(folder: Path, federation: str) -> None:
+    """Leave the rounds that this configuration has begun, delete what another one has."""
+    mark = folder / "federation"
+    if folder.exists() and (not mark.exists() or mark.read_text() != federation):
+        shutil.rmtree(folder)
+    write_text(mark, federation)
+
+
+def _compute(
+    options: SimulationOptions,
+    scenario: str,
+    identity: str,
+    prepared: Prepared,
+    progress: Progress,
+) -> Cell:
+    """Federate the others, then measure the newcomer's days."""
+    plan = plan_for(options, content=prepared.platforms[0].vectors.shape[1])
+    job = Job(options, plan, progress, Stages(options.out / "stages"), Clock())
+    events = plan.encoder.max_events
+    own = {p.name: Workspace(p, events) for p in prepared.platforms}
+    newcomer = own.pop(str(options.newcomer))
+    with job.clock.stage("federation"):
+        run = federate(job, tuple(own.values()))
+    release = encoder_of(run.best, plan.encoder)
+    with job.clock.stage("newcomer"):
+        days = _days(job, newcomer, release)
+    with job.clock.stage("own model on all users"):
+        full = _reference(job, newcomer, release, days[-1])
+    return Cell(
+        identity=identity,
+        scenario=scenario,
+        newcomer=newcomer.platform.name,
+        seed=options.seed,
+        members=tuple(own),
+        users=days[-1].users,
+        items=newcomer.items,
+        test_users=full.test.users.size,
+        reference=REFERENCE[0],
+        reference_metrics=Metrics.of(full.test),
+        reference_seconds=full.seconds,
+        sizes=tuple(_size(day, full, options.seed) for day in days),
+        seconds=job.clock.seconds,
+    )
+
+
+def _reference(job: Job, newcomer: Workspace, release: SharedEncoder, everyone: Day) -> Measured:
+    """The own model with all own users; it may be among those of the last day already."""
+    name, fit = REFERENCE
+    found = everyone.models.get(name)
+    return found or measure(newcomer, fit, release, recipe_of(job.plan))
+
+
+def _days(job: Job, newcomer: Workspace, release: SharedEncoder) -> tuple[Day, ...]:
+    total = task_count(newcomer, SIZES, everyone=True)
+    with job.progress.track(f"newcomer {newcomer.platform.name}", total) as advance:
+        return measure_days(
+            newcomer,
+            release,
+            recipe_of(job.plan),
+            sizes=SIZES,
+            everyone=True,
+            workers=job.workers,
+            advance=advance,
+        )
+
+
+def _size(day: Day, full: Measured, seed: int) -> CellSize:
+    """One size's figures; every model against the fully trained own one, and the usual pairs."""
+    tests = {name: found.test.ndcg for name, found in day.models.items()}
+    pairs = [("release", "prior"), ("release", "popularity"), ("release", "item_knn")]
+    pairs += [("personalised", name) for name in ("prior", "popularity", "item_knn", "local")]
+    differences = {f"{a} - {b}": (tests[a], tests[b]) for a, b in pairs if {a, b} <= tests.keys()}
+    for name in {"release", "personalised"} & tests.keys():
+        differences[f"{name} - reference"] = (tests[name], full.test.ndcg)
+    return CellSize(
+        users=day.users,
+        models={name: Metrics.of(found.test) for name, found in day.models.items()},
+        served=_served(day.models, seed),
+        differences={
+            label: PairedDifference.of(paired_bootstrap(*pair, seed=seed))
+            for label, pair in sorted(differences.items())
+            if pair[0].size
+        },
+        seconds={name: found.seconds for name, found in day.models.items()},
+    )
+
+
+def _served(models: Mapping[str, Measured], seed: int) -> str | None:
+    """What the newcomer's gate serves; with the catalogue alone it has nobody to decide by."""
+    if "personalised" not in models:
+        return None
+    qualities = {name: found.gate.ndcg for name, found in models.items()}
+    return decide("personalised", qualities, OWN, seed=seed).served
