@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from isthmus.encoder import SharedEncoder, initial_encoder
 from isthmus.statistics import paired_bootstrap
 from isthmus_client.evaluate import KNN_NEIGHBOURS, Evaluator
-from isthmus_client.gate import Certificate, Quality, decide
+from isthmus_client.gate import Decision, Quality, decide
 from isthmus_client.local_training import CurvePoint
 from isthmus_client.personalise import Personalised
 from isthmus_client.ranking import Ranking
@@ -106,18 +106,18 @@ def _rankings(evaluator: Evaluator, models: Models) -> dict[schema.ModelName, Ra
     return {name: measure() for name, measure in rank.items()}
 
 
-def _gate(evaluator: Evaluator, models: Models, seed: int) -> Certificate:
+def _gate(evaluator: Evaluator, models: Models, seed: int) -> Decision:
     qualities: dict[str, Quality] = {
         name: r.ndcg for name, r in _rankings(evaluator, models).items()
     }
     return decide("personalised", qualities, OWN, seed=seed)
 
 
-def _incumbent(certificate: Certificate) -> schema.ModelName:
+def _incumbent(certificate: Decision) -> schema.ModelName:
     return next(name for name in OWN if name == certificate.incumbent)
 
 
-def _certificate(certificate: Certificate) -> schema.Gate:
+def _certificate(certificate: Decision) -> schema.Gate:
     difference = certificate.difference
     return schema.Gate(
         decision=certificate.decision,
