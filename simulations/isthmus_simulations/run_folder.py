@@ -49,7 +49,7 @@ def claim(options: SimulationOptions, *, force: bool = False) -> Iterator[State]
             f"no run to resume in {options.out}", hint="leave --resume out to start one"
         )
     options.out.mkdir(parents=True, exist_ok=True)
-    with _locked(options.out):
+    with locked(options.out):
         if force:
             _clear(options.out)
         try:
@@ -78,7 +78,7 @@ def _require_ours(folder: Path) -> None:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; the system frees it even if the process is killed."""
     with (folder / LOCK).open("a") as handle:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from isthmus_simulations.report import formats
@@ -61,15 +62,27 @@ class Forest:
 
 def forest(results: Results) -> Forest | None:
     """All relative differences; None where there are none."""
-    found = [d for p in results.platforms.values() for d in p.differences.values()]
+    return draw({name: p.differences for name, p in results.platforms.items()}, _EXPLAINED)
+
+
+def draw(
+    differences: Mapping[str, Mapping[str, PairedDifference]], explained: Mapping[str, str]
+) -> Forest | None:
+    """One panel a comparison; None where no difference is relative.
+
+    Args:
+        differences: by platform, then by comparison, "candidate - baseline".
+        explained: a note for each comparison; those named come first, in this order.
+    """
+    found = [d for mine in differences.values() for d in mine.values()]
     relative = [d for d in found if d.relative is not None]
     if not relative:
         return None
     scale = _scale(relative)
     marks = tuple((scale(tick), _percent(tick)) for tick in scale.ticks(4))
-    names = dict.fromkeys(n for p in results.platforms.values() for n in p.differences)
-    order = [n for n in _EXPLAINED if n in names] + [n for n in names if n not in _EXPLAINED]
-    panels = (_panel(results, name, scale) for name in order)
+    names = dict.fromkeys(n for mine in differences.values() for n in mine)
+    order = [n for n in explained if n in names] + [n for n in names if n not in explained]
+    panels = (_panel(differences, name, explained.get(name, ""), scale) for name in order)
     return Forest(scale(0.0), marks, tuple(panel for panel in panels if panel.rows))
 
 
@@ -86,15 +99,17 @@ def _scale(differences: list[PairedDifference]) -> Scale:
     return padded([*held, *lifts, 0.0], 0.0, 100.0)
 
 
-def _panel(results: Results, name: str, scale: Scale) -> ForestPanel:
+def _panel(
+    differences: Mapping[str, Mapping[str, PairedDifference]], name: str, note: str, scale: Scale
+) -> ForestPanel:
     """One comparison."""
     rows = (
-        _row(platform, found.differences[name], scale)
-        for platform, found in results.platforms.items()
-        if name in found.differences and found.differences[name].relative is not None
+        _row(platform, mine[name], scale)
+        for platform, mine in differences.items()
+        if name in mine and mine[name].relative is not None
     )
     css = name.split(" - ", maxsplit=1)[0]
-    return ForestPanel(formats.comparison(name), _EXPLAINED.get(name, ""), css, tuple(rows))
+    return ForestPanel(formats.comparison(name), note, css, tuple(rows))
 
 
 def _row(platform: str, difference: PairedDifference, scale: Scale) -> ForestRow:

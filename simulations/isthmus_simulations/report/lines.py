@@ -74,7 +74,7 @@ def _curves(name: str, platform: PlatformResults) -> LinePanel:
     steps = [x for points in series.values() for x, _, _ in points]
     x = Scale(0.0, max(steps, default=1.0) or 1.0, LEFT, RIGHT)
     x_ticks = tuple((x(tick), f"{tick:g}") for tick in x.ticks(4) if tick == int(tick))
-    return _panel(
+    return panel(
         name, series, _best_untrained(platform), x, x_ticks, "rounds, or passes over own data"
     )
 
@@ -115,7 +115,7 @@ def newcomer_chart(newcomer: Newcomer) -> LinePanel:
                 series[model].append((float(place), metrics.ndcg, tip))
     x = padded([float(place) for place in range(len(sizes))], LEFT, RIGHT, pad=0.04)
     x_ticks = tuple((x(place), formats.count(size.users)) for place, size in enumerate(sizes))
-    return _panel("", series, {}, x, x_ticks, "own users")
+    return panel("", series, {}, x, x_ticks, "own users")
 
 
 def newcomer_differences(newcomer: Newcomer | None) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ def newcomer_differences(newcomer: Newcomer | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for size in sizes for name in size.differences))
 
 
-def _panel(
+def panel(
     title: str,
     series: Mapping[str, Sequence[Point]],
     levels: Mapping[str, float],
@@ -132,7 +132,13 @@ def _panel(
     x_ticks: tuple[tuple[float, str], ...],
     x_label: str,
 ) -> LinePanel:
-    """Scale, draw and label; labels of lines and levels keep clear of each other."""
+    """Scale, draw and label; labels of lines and levels keep clear of each other.
+
+    Args:
+        series: points by model.
+        levels: values to compare with, by label.
+        x: where the points' first number stands; `x_ticks` are its (place, label).
+    """
     held = {model: points for model, points in series.items() if points}
     values = [y for points in held.values() for _, y, _ in points] + list(levels.values())
     y = padded(values, BOTTOM, TOP)

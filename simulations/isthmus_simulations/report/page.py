@@ -47,7 +47,7 @@ def render_report(results: Results, pictures: Pictures | None) -> str:
         environment()
         .get_template("report.html.j2")
         .render(
-            **_assets(),
+            **assets(),
             **_figures(results),
             results=results,
             verdicts=[verdicts.verdict(name, p) for name, p in results.platforms.items()],
@@ -96,7 +96,7 @@ def _figures(results: Results) -> dict[str, Any]:
     }
 
 
-def _assets() -> dict[str, str | Markup]:
+def assets() -> dict[str, str | Markup]:
     """Style, script, and the policy that allows these two alone, by their hashes."""
     style, script = _asset("report.css"), _asset("report.js")
     policy = (

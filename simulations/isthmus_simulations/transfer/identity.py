@@ -1,0 +1,88 @@
+"""What a finished cell's figures depend on: options, code and data, as short digests.
+
+A cell is never computed twice under the same identity, and never mixed with cells of another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Final
+
+import numpy as np
+
+from isthmus import __version__
+from isthmus.files import digest
+from isthmus_client.platform import Platform
+from isthmus_simulations.plan import TrainingPlan
+
+_PACKAGES: Final = ("isthmus", "isthmus_client", "isthmus_server", "isthmus_simulations")
+_SPEAK_ONLY: Final = ("cli", "console", "doctor", "report", "terminal", "page", "table", "newcomer")
+"""Beginnings of names of modules that show figures, or compute others; they change no cell."""
+
+Identity = dict[str, Any]
+
+
+def identity(
+    scenario: str, deciding: Mapping[str, Any], plan: TrainingPlan, data: str, code: str
+) -> Identity:
+    """Everything that decides a cell, by name, so that a difference can be named.
+
+    Args:
+        scenario: its name.
+        deciding: the benchmark's options that a cell depends on.
+        plan: the training plan with the cell's seed.
+        data: `data_digest` of the platforms.
+        code: `code_digest`.
+    """
+    return {
+        "scenario": scenario,
+        **deciding,
+        "training": plan.record(),
+        "data": data,
+        "isthmus": __version__,
+        "code": code,
+    }
+
+
+def data_digest(platforms: Iterable[Platform]) -> str:
+    """Of all that training and ranking read: histories, split, catalogue and content vectors."""
+    return digest(*(part for platform in platforms for part in _parts(platform)))[:16]
+
+
+def _parts(platform: Platform) -> Iterable[bytes]:
+    histories, split, catalogue = platform.histories, platform.split, platform.catalogue
+    arrays = (
+        histories.offsets,
+        histories.items,
+        histories.behaviours,
+        histories.times,
+        split.train_stop,
+        split.validation_stop,
+        platform.vectors,
+        catalogue.prices,
+    )
+    yield platform.name.encode()
+    yield from (np.ascontiguousarray(array).tobytes() for array in arrays)
+    yield "\x1f".join((*catalogue.texts, *catalogue.categories)).encode()
+
+
+def code_digest() -> str:
+    """Of the source of every module that can change a figure: a cell of older code is another."""
+    sources = (
+        f"{package}/{name}".encode() + b"\0" + source
+        for package in _PACKAGES
+        for name, source in sorted(_sources(files(package), ""))
+    )
+    return digest(*sources)[:16]
+
+
+def _sources(folder: Traversable, path: str) -> Iterable[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.name.startswith(_SPEAK_ONLY):
+            continue
+        if entry.is_dir():
+            yield from _sources(entry, f"{path}{entry.name}/")
+        elif entry.name.endswith((".py", ".toml")):
+            yield path + entry.name, entry.read_bytes()

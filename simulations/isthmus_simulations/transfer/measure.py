@@ -1,0 +1,221 @@
+"""One cell: every model on every platform of a scenario under one seed.
+
+The federation, the training alone and the pooled training are the very functions of `isthmus
+simulate`. Everything that is chosen is chosen on the validation window; the test window is ranked
+once, at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus_client.contender import Contender
+from isthmus_client.evaluate import Evaluator
+from isthmus_client.gate import decide
+from isthmus_client.local_training import CurvePoint
+from isthmus_client.platform import Platform
+from isthmus_client.ranking import Ranking, Task, rank
+from isthmus_client.training import generator
+from isthmus_client.workspace import Workspace
+from isthmus_server.history import RunResult
+from isthmus_simulations.federation import federate
+from isthmus_simulations.job import Job
+from isthmus_simulations.training import train_without_federation
+from isthmus_simulations.transfer.facts import (
+    Cell,
+    CellFacts,
+    CostPoint,
+    GateFacts,
+    Ints,
+    ModelFacts,
+    PlatformFacts,
+    PlatformValues,
+    TrialFacts,
+)
+from isthmus_simulations.transfer.item_buckets import item_buckets
+from isthmus_simulations.transfer.models import CANDIDATE, MODELS, Seat
+
+FEW = 500  # test users that are all taken: a draw would only make their figures noisier
+SHARE = 0.8  # of the test users that a seed draws where there are more
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which test users a seed looks at.
+
+    Attributes:
+        most: test users of a platform at most.
+    """
+
+    seed: int
+    most: int
+
+    def of(self, users: int, platform: str) -> Ints:
+        """Places of the drawn among so many test users, ascending. (drawn,)."""
+        count = min(max(round(SHARE * users), min(users, FEW)), self.most)
+        order = generator(self.seed, "test users", platform).permutation(users)
+        return np.sort(order[:count])
+
+
+def measure(platforms: Sequence[Platform], job: Job, draw: Draw) -> Cell:
+    """Train in every way, fit every model, rank the test users.
+
+    Args:
+        platforms: of one scenario.
+        job: a plan with its seed, and a folder to keep unfinished work in.
+        draw: which test users.
+
+    Raises:
+        FederationError: a round could not be finished.
+    """
+    workspaces = tuple(Workspace(p, job.plan.encoder.max_events) for p in platforms)
+    with job.clock.stage("federation"):
+        run = federate(job, workspaces)
+    with job.clock.stage("training alone and pooled"):
+        alone, pooled = train_without_federation(job, workspaces)
+    facts: dict[str, PlatformFacts] = {}
+    values: dict[str, PlatformValues] = {}
+    total = len(workspaces) * len(MODELS)
+    with (
+        job.clock.stage("models and evaluation"),
+        job.progress.track("models", total) as advance,
+    ):
+        for workspace in workspaces:
+            name = workspace.platform.name
+            mine = alone[name]
+            seat = Seat(workspace, job.plan, mine.parameters, run.best, pooled.parameters)
+            contenders = {}
+            for model, entry in MODELS.items():
+                contenders[model] = entry.fit(seat)
+                advance(1)
+            found, facts[name] = _platform(workspace, contenders, draw)
+            values[name] = found
+            facts[name] = facts[name].model_copy(
+                update={
+                    "federated": federated_costs(run, name),
+                    "local": local_costs(mine.curves[name]),
+                    "bytes_per_round": _bytes_per_round(run, name),
+                }
+            )
+    return Cell(_cell_facts(job, workspaces, run, facts), values)
+
+
+def _cell_facts(
+    job: Job, workspaces: Sequence[Workspace], run: RunResult, facts: dict[str, PlatformFacts]
+) -> CellFacts:
+    return CellFacts(
+        scenario=job.options.scenario,
+        seed=job.plan.seed,
+        split=workspaces[0].split.kind,
+        rounds=max((record.round for record in run.rounds), default=0),
+        best_round=run.best_round,
+        seconds=job.clock.seconds,
+        platforms=facts,
+    )
+
+
+def _platform(
+    workspace: Workspace, contenders: Mapping[str, Contender], draw: Draw
+) -> tuple[PlatformValues, PlatformFacts]:
+    """One platform's gate on the validation window, then its test window."""
+    gate_task = Evaluator(workspace, "validation", "gate").task
+    judged = {n: rank(gate_task, c.scorer("validation")) for n, c in contenders.items()}
+    gate = _gate(judged, draw.seed)
+    whole = Evaluator(workspace, "test").task
+    task = _drawn(whole, draw.of(whole.users.size, workspace.platform.name))
+    ranked = {name: rank(task, c.scorer("test")) for name, c in contenders.items()}
+    histories = workspace.platform.histories
+    facts = PlatformFacts(
+        users=histories.users,
+        items=workspace.items,
+        events=histories.events,
+        training_users=int(workspace.sequences.training_users.size),
+        test_users=int(whole.users.size),
+        models=tuple(_model_facts(n, c, ranked[n]) for n, c in contenders.items()),
+        gate=gate,
+    )
+    return _values(workspace, task, ranked, judged), facts
+
+
+def _gate(judged: Mapping[str, Ranking], seed: int) -> GateFacts:
+    """The decision of the very gate that platforms use."""
+    own = tuple(name for name, entry in MODELS.items() if entry.role == "baseline")
+    qualities = {name: ranking.ndcg for name, ranking in judged.items()}
+    found = decide(CANDIDATE, qualities, own, seed=seed)
+    return GateFacts(
+        decision=found.decision,
+        served=found.served,
+        incumbent=found.incumbent,
+        users=found.users,
+    )
+
+
+def _drawn(task: Task, rows: Ints) -> Task:
+    """The task of some of its users."""
+    return Task(task.users[rows], task.history[rows], task.targets[rows], task.masked)
+
+
+def _model_facts(name: str, contender: Contender, ranking: Ranking) -> ModelFacts:
+    trials = (
+        TrialFacts(settings=dict(t.settings), ndcg=t.ndcg, seconds=t.seconds)
+        for t in contender.trials
+    )
+    return ModelFacts(
+        name=name,
+        role=MODELS[name].role,
+        trials=tuple(trials),
+        chosen=contender.chosen,
+        seconds=contender.seconds,
+        coverage=ranking.coverage,
+    )
+
+
+def _values(
+    workspace: Workspace,
+    task: Task,
+    ranked: Mapping[str, Ranking],
+    judged: Mapping[str, Ranking],
+) -> PlatformValues:
+    rankings, gate = list(ranked.values()), list(judged.values())
+    known = workspace.split.validation_stop - workspace.platform.histories.offsets[:-1]
+    return PlatformValues(
+        users=task.users,
+        known=known[task.users],
+        ndcg=np.stack([r.ndcg for r in rankings]),
+        hit=np.stack([r.hit for r in rankings]),
+        reciprocal=np.stack([r.reciprocal for r in rankings]),
+        item_ndcg=item_buckets(workspace, rankings),
+        gate_users=gate[0].users,
+        gate_ndcg=np.stack([r.ndcg for r in gate]),
+    )
+
+
+def federated_costs(run: RunResult, platform: str) -> tuple[CostPoint, ...]:
+    """A platform's validation after every round, with its own seconds and bytes so far."""
+    seconds, size = 0.0, 0
+    points = []
+    records = {record.round: record.platforms.get(platform) for record in run.rounds}
+    for number, scores in enumerate(run.validation):
+        part = records.get(number)
+        if part is not None:
+            seconds += float(part.metrics.get("seconds", 0.0))
+            size += part.bytes_down + part.bytes_up
+        ndcg = scores.get(platform)
+        points.append(CostPoint(step=float(number), seconds=seconds, bytes=size, ndcg=ndcg))
+    return tuple(points)
+
+
+def local_costs(curve: Sequence[CurvePoint]) -> tuple[CostPoint, ...]:
+    """The same of training alone, counted from the first pass on; nothing is sent."""
+    start = curve[0].seconds if curve else 0.0
+    return tuple(CostPoint(step=p.step, seconds=p.seconds - start, ndcg=p.ndcg) for p in curve)
+
+
+def _bytes_per_round(run: RunResult, platform: str) -> float:
+    """Mean of both ways."""
+    parts = [record.platforms.get(platform) for record in run.rounds]
+    sizes = [part.bytes_down + part.bytes_up for part in parts if part is not None]
+    return float(np.mean(sizes)) if sizes else 0.0
