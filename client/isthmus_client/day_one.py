@@ -16,13 +16,14 @@ import numpy as np
 
 from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.progress import Advance
-from isthmus_client.classical import fit_item_knn
+from isthmus_client.classical import fit_item_knn, fit_recent_popularity
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import train_alone
 from isthmus_client.personalise import HeadSettings, personalise
 from isthmus_client.ranking import Ranking
-from isthmus_client.sequences import Ints
+from isthmus_client.sasrec import SasRecSettings, fit_sasrec
+from isthmus_client.sequences import Ints, Targets
 from isthmus_client.training import Settings, generator
 from isthmus_client.workspace import Workspace
 
@@ -82,6 +83,7 @@ def measure_days(
     *,
     sizes: Sequence[int] = SIZES,
     everyone: bool = False,
+    with_users: Mapping[str, Fit] | None = None,
     workers: int = 1,
     advance: Advance = lambda _: None,
 ) -> tuple[Day, ...]:
@@ -90,34 +92,43 @@ def measure_days(
     Args:
         sizes: own users; those beyond the platform's own number are left out.
         everyone: whether all own users are the last size.
+        with_users: what to fit where there are users; None = `WITH_USERS`.
         workers: models that are fitted at the same time.
         advance: called with 1 after each of `task_count` models.
     """
-    days = [
-        _first_users(workspace, size, recipe.seed) for size in _sizes(workspace, sizes, everyone)
+    fits = WITH_USERS if with_users is None else with_users
+    counts = _sizes(workspace, sizes, everyone)
+    tasks = [
+        (day, name, fit)
+        for day in (_first_users(workspace, count, recipe.seed) for count in counts)
+        for name, fit in {**WITHOUT_USERS, **(fits if _users(day).size else {})}.items()
     ]
-    tasks = [(day, name) for day in days for name in models_for(day)]
 
-    def one(task: tuple[Workspace, str]) -> Measured:
-        day, name = task
-        measured = measure(day, {**WITHOUT_USERS, **WITH_USERS}[name], release, recipe)
+    def one(task: tuple[Workspace, str, Fit]) -> Measured:
+        measured = measure(task[0], task[2], release, recipe)
         advance(1)
         return measured
 
     # The longest first: with two workers the last one left is then short.
     with ThreadPoolExecutor(workers, thread_name_prefix="day") as pool:
         found = list(pool.map(one, reversed(tasks)))[::-1]
-    made = dict(zip(((id(day), name) for day, name in tasks), found, strict=True))
-    return tuple(
-        Day(_users(day).size, {name: made[id(day), name] for name in models_for(day)})
-        for day in days
-    )
+    models: dict[int, dict[str, Measured]] = {count: {} for count in counts}
+    for (day, name, _), measured in zip(tasks, found, strict=True):
+        models[_users(day).size][name] = measured
+    return tuple(Day(count, models[count]) for count in counts)
 
 
-def task_count(workspace: Workspace, sizes: Sequence[int], *, everyone: bool) -> int:
+def task_count(
+    workspace: Workspace,
+    sizes: Sequence[int],
+    *,
+    everyone: bool,
+    with_users: Mapping[str, Fit] | None = None,
+) -> int:
     """Models that `measure_days` fits: steps of its progress."""
+    fitted = WITH_USERS if with_users is None else with_users
     counts = _sizes(workspace, sizes, everyone)
-    return sum(len(WITHOUT_USERS) + len(WITH_USERS) * bool(size) for size in counts)
+    return sum(len(WITHOUT_USERS) + len(fitted) * bool(size) for size in counts)
 
 
 def _sizes(workspace: Workspace, sizes: Sequence[int], everyone: bool) -> tuple[int, ...]:
@@ -138,11 +149,6 @@ def _users(workspace: Workspace) -> Ints:
     users = workspace.training_users
     assert users is not None, "a newcomer's users are counted"
     return users
-
-
-def models_for(workspace: Workspace) -> tuple[str, ...]:
-    """Names of the models that a platform with these users can have."""
-    return tuple({**WITHOUT_USERS, **(WITH_USERS if _users(workspace).size else {})})
 
 
 def measure(workspace: Workspace, fit: Fit, release: SharedEncoder, recipe: Recipe) -> Measured:
@@ -169,6 +175,19 @@ def _popularity(_workspace: Workspace, _release: SharedEncoder, _recipe: Recipe)
 
 def _item_knn(workspace: Workspace, _release: SharedEncoder, _recipe: Recipe) -> Measure:
     return of_contender(fit_item_knn(workspace))
+
+
+def _recent_popularity(workspace: Workspace, _release: SharedEncoder, _recipe: Recipe) -> Measure:
+    return of_contender(fit_recent_popularity(workspace))
+
+
+def fit_both_sasrec(workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:
+    """SASRec with either kind of training target, the better one by the tuning users."""
+    kinds: tuple[Targets, ...] = ("next", "horizon")
+    found = [
+        fit_sasrec(workspace, SasRecSettings(targets=kind), seed=recipe.seed) for kind in kinds
+    ]
+    return of_contender(max(found, key=lambda one: one.trials[one.chosen].ndcg or 0.0))
 
 
 def _local(workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:
@@ -204,5 +223,12 @@ WITH_USERS: Final[Mapping[str, Fit]] = {
 }
 """What needs users of one's own; a further model is a line here."""
 
-OWN: Final = ("popularity", "item_knn", "prior", "local")
+STRONG: Final[Mapping[str, Fit]] = {
+    "recent_popularity": _recent_popularity,
+    "sasrec": fit_both_sasrec,
+    **WITH_USERS,
+}
+"""With the baselines that take longer, or that a simulation measures elsewhere."""
+
+OWN: Final = ("popularity", "recent_popularity", "item_knn", "prior", "sasrec", "local")
 """What a platform has without the release; a tie goes to the earlier one."""

@@ -20,7 +20,16 @@ from isthmus.errors import DataInvalidError
 from isthmus.progress import Progress
 from isthmus.statistics import paired_bootstrap
 from isthmus_client.buckets import by_history, by_item
-from isthmus_client.day_one import OWN, SIZES, Day, Measured, Recipe, measure_days, task_count
+from isthmus_client.day_one import (
+    OWN,
+    SIZES,
+    STRONG,
+    Day,
+    Measured,
+    Recipe,
+    measure_days,
+    task_count,
+)
 from isthmus_client.figures import Metrics, PairedDifference
 from isthmus_client.gate import decide
 from isthmus_client.mixing import FEWEST
@@ -40,7 +49,9 @@ from isthmus_client.trial_results import (
 from isthmus_client.workspace import Workspace
 
 CANDIDATE: Final = "personalised"
-SHARED: Final = "Nothing left this computer: the release was read from a file, no connection was opened"
+SHARED: Final = (
+    "Nothing left this computer: the release was read from a file, no connection was opened"
+)
 VERSIONED: Final = ("torch", "numpy", "scipy", "duckdb", "safetensors", "sentence-transformers")
 Value = TypeVar("Value")
 
@@ -79,7 +90,8 @@ def run_trial(
     seconds: dict[str, float] = {}
     encoder = release.module()
     workspace = _workspace(own, encoder)
-    with progress.track("fitting models", task_count(workspace, SIZES, everyone=True)) as advance:
+    tasks = task_count(workspace, SIZES, everyone=True, with_users=STRONG)
+    with progress.track("fitting models", tasks) as advance:
         days = _timed(
             seconds,
             "models",
@@ -88,6 +100,7 @@ def run_trial(
                 encoder,
                 _recipe(encoder, settings),
                 everyone=True,
+                with_users=STRONG,
                 workers=settings.workers,
                 advance=advance,
             ),
@@ -185,7 +198,8 @@ def _differences(tests: Mapping[str, Ranking], best: str, seed: int) -> dict[str
 def _gate(models: Mapping[str, Measured], seed: int) -> GateFigures:
     """Candidate against the best own model, on the gate's users."""
     qualities = {name: found.gate.ndcg for name, found in models.items()}
-    found = decide(CANDIDATE, qualities, OWN, seed=seed)
+    own = tuple(name for name in OWN if name in models)
+    found = decide(CANDIDATE, qualities, own, seed=seed)
     return GateFigures(
         decision=found.decision,
         served=found.served,

@@ -14,16 +14,20 @@ MINUS = "\N{MINUS SIGN}"
 MISSING = "\N{EN DASH}"
 LABELS = {
     "popularity": "Popularity",
+    "recent_popularity": "Recent pop.",
     "item_knn": "Item-kNN",
     "prior": "Text prior",
+    "sasrec": "SASRec",
     "local": "Own model",
     "release": "Release",
     "personalised": "Release + head",
 }
 IN_WORDS = {
     "popularity": "popularity",
+    "recent_popularity": "recent popularity",
     "item_knn": "item-kNN",
     "prior": "the untrained text prior",
+    "sasrec": "your own SASRec",
     "local": "your own trained model",
     "release": "the release as it is",
     "personalised": "the release with your private head",

@@ -22,10 +22,10 @@ from isthmus.progress import Progress
 from isthmus.statistics import paired_bootstrap
 from isthmus_client.day_one import (
     OWN,
-    WITH_USERS,
     Day,
     Fit,
     Measured,
+    fit_both_sasrec,
     measure,
     measure_days,
     task_count,
@@ -43,7 +43,7 @@ from isthmus_simulations.run_folder import configuration
 from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
 from isthmus_simulations.stages import Stages, encoder_of
 
-REFERENCE: Final[tuple[str, Fit]] = ("local", WITH_USERS["local"])
+REFERENCE: Final[tuple[str, Fit]] = ("sasrec", fit_both_sasrec)
 """The newcomer's own model, fully trained on all its users, that all is measured against."""
 
 
@@ -214,4 +214,5 @@ def _served(models: Mapping[str, Measured], seed: int) -> str | None:
     if "personalised" not in models:
         return None
     qualities = {name: found.gate.ndcg for name, found in models.items()}
-    return decide("personalised", qualities, OWN, seed=seed).served
+    own = tuple(name for name in OWN if name in models)
+    return decide("personalised", qualities, own, seed=seed).served
