@@ -8,7 +8,7 @@ best-ranked target.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -146,19 +146,39 @@ def _incidence(
 
 def rank(task: Task, scorer: Scorer) -> Ranking:
     """Rank the catalogue for every user of the task and measure the lists."""
-    ranks, seen = [np.zeros(0)], np.zeros(task.history.shape[1], dtype=bool)
-    for rows in _chunks(task.users.size):
-        scores = scorer(task.users[rows]).astype(np.float32, copy=True)  # (rows, items)
-        if task.masked:
-            scores[task.history[rows].nonzero()] = -np.inf
-        ranks.append(expected_ranks(scores, task.targets[rows])[0])
-        seen[_top(scores)] = True
-    row, item = task.targets.nonzero()
-    return _ranking(task, np.concatenate(ranks), row.astype(np.int64), item.astype(np.int64), seen)
+    return rank_all(task, ("",), lambda users: (scorer(users),))[""]
 
 
-def _chunks(total: int) -> Iterator[slice]:
-    return (slice(start, min(start + CHUNK, total)) for start in range(0, total, CHUNK))
+def rank_all(
+    task: Task,
+    names: Sequence[str],
+    score: Callable[[npt.NDArray[np.int64]], Sequence[Scores]],
+    *,
+    chunk: int = CHUNK,
+) -> dict[str, Ranking]:
+    """Rankings of several models that share the work of scoring.
+
+    Args:
+        names: of the models.
+        score: from users to each model's scores, in the order of `names`. (users, items) each
+        chunk: users scored at once.
+    """
+    ranks: dict[str, list[npt.NDArray[np.float64]]] = {name: [np.zeros(0)] for name in names}
+    seen = {name: np.zeros(task.history.shape[1], dtype=bool) for name in names}
+    for rows in _chunks(task.users.size, chunk):
+        known = task.history[rows].nonzero()
+        for name, given in zip(names, score(task.users[rows]), strict=True):
+            scores = given.astype(np.float32, copy=True)  # (rows, items)
+            if task.masked:
+                scores[known] = -np.inf
+            ranks[name].append(expected_ranks(scores, task.targets[rows])[0])
+            seen[name][_top(scores)] = True
+    row, item = (axis.astype(np.int64) for axis in task.targets.nonzero())
+    return {n: _ranking(task, np.concatenate(ranks[n]), row, item, seen[n]) for n in names}
+
+
+def _chunks(total: int, chunk: int) -> Iterator[slice]:
+    return (slice(start, min(start + chunk, total)) for start in range(0, total, chunk))
 
 
 def _ranking(

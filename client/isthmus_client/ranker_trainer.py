@@ -1,0 +1,93 @@
+"""A platform's side of the rounds that train the shared ranker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from isthmus.border import merge, split
+from isthmus.encoder import SharedEncoder
+from isthmus.messages import RoundPlan
+from isthmus.parameters import Shared
+from isthmus.ranker import RankerConfig, SharedRanker, initial_ranker
+from isthmus_client.ranker_model import TuningJudge
+from isthmus_client.ranker_training import (
+    Examples,
+    RankerSettings,
+    make_examples,
+    ranker_optimiser,
+    train_ranker,
+)
+from isthmus_client.trainer import LocalResult
+from isthmus_client.training import Settings, batches, generator
+from isthmus_client.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RankerTrainer:
+    """Trains the shared ranker on one platform's signals, around a released encoder.
+
+    Attributes:
+        encoder: the released encoder; its score is one of the signals.
+        seed: of the run; the examples are drawn with it, once.
+
+    Guarantees:
+        Signals, examples and histories stay in the process; `train` returns the ranker's
+        parameters alone. They are functions of user data without any noise: a run under
+        differential privacy does not exchange them.
+    """
+
+    workspace: Workspace
+    encoder: SharedEncoder
+    seed: int
+    settings: RankerSettings = field(default_factory=RankerSettings)
+
+    @property
+    def platform(self) -> str:
+        """The platform's name."""
+        return self.workspace.platform.name
+
+    @cached_property
+    def examples(self) -> Examples:
+        """What the ranker learns from, made once."""
+        return make_examples(self.workspace, self.encoder, self.settings, seed=self.seed)
+
+    @cached_property
+    def judge(self) -> TuningJudge:
+        """The tuning users' signals, made once."""
+        return TuningJudge(self.workspace, self.encoder)
+
+    def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
+        """Validate the received ranker (if the plan says so), then train from it."""
+        started = time.perf_counter()
+        ranker = _load(parameters)
+        metrics = self._validate(ranker) if plan.validate else {}
+        random = generator(plan.seed, "ranker round", self.platform, plan.round)
+        settings = Settings(batch_size=plan.batch_size, max_steps=plan.max_steps)
+        rows = torch.arange(len(self.examples)).numpy()
+        parts = batches(rows, settings, plan.local_epochs, random) if rows.size else []
+        loss = train_ranker(ranker, self.examples, parts, ranker_optimiser(ranker, self.settings))
+        done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
+        return LocalResult(split(ranker)[0], max(int(rows.size), 1), {**metrics, **done})
+
+    def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
+        """Validation metrics of the ranker as received."""
+        del plan  # the window is the platform's own
+        return self._validate(_load(parameters))
+
+    def _validate(self, ranker: SharedRanker) -> dict[str, float]:
+        ranking = self.judge.rank(ranker)
+        if not ranking.users.size:
+            return {}
+        names = ("ndcg@10", "hr@10", "mrr", "users")
+        return {f"validation/{name}": ranking.summary()[name] for name in names}
+
+
+def _load(parameters: Shared) -> SharedRanker:
+    ranker = initial_ranker(RankerConfig(), seed=0)
+    merge(ranker, parameters)
+    return ranker

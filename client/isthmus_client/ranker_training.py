@@ -1,0 +1,171 @@
+"""Training the shared ranker on a platform: the same for a round, for training alone, for pooling.
+
+The loss is a softmax over the catalogue; one user at one cut is one example. Of a large catalogue
+the items that a plain mixture ranks first are all kept, and the many others are represented by
+uniform draws, each standing for as many items as it was drawn from (importance sampling of the
+partition function; Bengio and Senecal 2003). Uniform draws alone would hardly ever show the ranker
+the items that compete for the first ten places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from isthmus.encoder import SharedEncoder
+from isthmus.ranker import SIGNALS, RankerConfig, SharedRanker, initial_ranker
+from isthmus_client.ranking import Scores, Task
+from isthmus_client.sequences import Ints
+from isthmus_client.signals.cut import Cut, inner_cuts, task_of
+from isthmus_client.signals.table import SignalTable
+from isthmus_client.training import generator
+from isthmus_client.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class RankerSettings:
+    """How a ranker is trained."""
+
+    users: int = 800  # a cut at most, drawn
+    hard: int = 300  # candidates that a plain mixture ranks first
+    uniform: int = 200  # candidates drawn from all others
+    targets: int = 20  # of a user at most
+    batch_size: int = 32  # users a step
+    learning_rate: float = 3e-3  # AdamW
+    weight_decay: float = 0.01  # AdamW
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a ranker learns from; nothing of it leaves the platform.
+
+    Attributes:
+        signals: float16, of the targets and of drawn candidates. (examples, signals, candidates)
+        shares: what part of the user's targets a candidate is; rows sum to 1.
+            (examples, candidates)
+        offsets: log of the number of items that a candidate stands for; -inf where there is
+            none. (examples, candidates)
+    """
+
+    signals: npt.NDArray[np.float16]
+    shares: npt.NDArray[np.float32]
+    offsets: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        return len(self.signals)
+
+
+def make_examples(
+    workspace: Workspace, encoder: SharedEncoder | None, settings: RankerSettings, *, seed: int
+) -> Examples:
+    """Examples from the inner cuts of the training window; none of the later windows is read.
+
+    Args:
+        encoder: the released encoder whose score is a signal; None = the prior alone.
+    """
+    random = generator(seed, "examples", workspace.platform.name)
+    parts = [_at(workspace, cut, encoder, settings, random) for cut in inner_cuts(workspace)]
+    parts.append(_empty(0, settings))
+    return Examples(
+        np.concatenate([part.signals for part in parts]),
+        np.concatenate([part.shares for part in parts]),
+        np.concatenate([part.offsets for part in parts]),
+    )
+
+
+def _at(
+    workspace: Workspace,
+    cut: Cut,
+    encoder: SharedEncoder | None,
+    settings: RankerSettings,
+    random: np.random.Generator,
+) -> Examples:
+    """Examples of one cut."""
+    task = task_of(workspace, cut)
+    drawn = np.sort(random.permutation(task.users.size)[: settings.users])
+    made = _empty(drawn.size, settings)
+    table = SignalTable(workspace, cut, encoder)
+    plain = initial_ranker(RankerConfig(), seed=0)
+    for rows, signals in table.blocks(task.users[drawn]):
+        with torch.no_grad():
+            scores = plain(torch.from_numpy(signals)).numpy()  # (block, items)
+        for place, row in enumerate(drawn[rows]):
+            example = rows.start + place
+            chosen, offsets = _candidates(task, int(row), scores[place], settings, random)
+            made.signals[example, :, : chosen.size] = signals[place][:, chosen]
+            wanted = np.isin(chosen, task.targets[row].indices)
+            made.shares[example, : chosen.size] = wanted / max(wanted.sum(), 1)
+            made.offsets[example, : chosen.size] = offsets
+    return made
+
+
+def _empty(examples: int, settings: RankerSettings) -> Examples:
+    shape = (examples, settings.targets + settings.hard + settings.uniform)
+    return Examples(
+        np.zeros((examples, len(SIGNALS), shape[1]), dtype=np.float16),
+        np.zeros(shape, dtype=np.float32),
+        np.full(shape, -np.inf, dtype=np.float32),
+    )
+
+
+def _candidates(
+    task: Task, row: int, scores: Scores, settings: RankerSettings, random: np.random.Generator
+) -> tuple[Ints, Scores]:
+    """Some of a user's targets, the best of the others, and draws from the rest.
+
+    Args:
+        scores: of a plain mixture. (items,)
+
+    Returns:
+        Catalogue rows and the log of the number of items that each stands for, both (candidates,).
+    """
+    targets = random.permutation(task.targets[row].indices)[: settings.targets]
+    new = np.ones(scores.size, dtype=bool)
+    new[task.history[row].indices] = new[task.targets[row].indices] = False
+    others = np.flatnonzero(new)
+    order = np.argpartition(-scores[others], min(settings.hard, others.size - 1))
+    hard, rest = others[order[: settings.hard]], others[order[settings.hard :]]
+    drawn = random.permutation(rest)[: settings.uniform]
+    stands_for = np.log(rest.size / max(drawn.size, 1)) if drawn.size else 0.0
+    sure = np.zeros(targets.size + hard.size, dtype=np.float32)
+    offsets = np.concatenate([sure, np.full(drawn.size, stands_for, dtype=np.float32)])
+    return np.concatenate([targets, hard, drawn]).astype(np.int64), offsets
+
+
+def train_ranker(
+    ranker: SharedRanker,
+    examples: Examples,
+    parts: list[Ints],
+    optimiser: torch.optim.Optimizer,
+) -> float:
+    """Train in place on batches of examples; the mean loss of the steps."""
+    total = 0.0
+    for part in parts:
+        loss = ranker_loss(ranker, examples, np.sort(part))
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
+        optimiser.step()
+        total += float(loss.detach())
+    return total / max(len(parts), 1)
+
+
+def ranker_loss(ranker: SharedRanker, examples: Examples, rows: Ints) -> Tensor:
+    """Cross-entropy of the targets against all candidates of their user; a scalar."""
+    scores = ranker(torch.from_numpy(examples.signals[rows]).float())  # (rows, candidates)
+    offsets = torch.from_numpy(examples.offsets[rows])
+    whole = torch.logsumexp(scores + offsets, dim=1, keepdim=True)
+    shares = torch.from_numpy(examples.shares[rows])
+    loss: Tensor = (shares * (whole - scores)).sum(dim=1).mean()
+    return loss
+
+
+def ranker_optimiser(ranker: SharedRanker, settings: RankerSettings) -> torch.optim.AdamW:
+    """AdamW with the ranker's settings."""
+    return torch.optim.AdamW(
+        ranker.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )

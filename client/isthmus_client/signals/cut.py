@@ -1,0 +1,84 @@
+"""A moment at which signals are taken: what lies before it is known, what follows is predicted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus_client.histories import Histories, Split, split_by_time
+from isthmus_client.ranking import Task, Window, build_task, window_bounds
+from isthmus_client.sequences import Ints
+from isthmus_client.workspace import Workspace
+
+INNER_SHARES = (0.12, 0.24, 0.36)  # of the training events, that lie after each inner cut
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One moment of a platform.
+
+    Attributes:
+        stop: first event position of each user that is not known yet. (users,)
+        counted: the same for statistics over users; empty histories for those who do not train.
+            (users,)
+        end: where what is to be predicted ends. (users,)
+    """
+
+    stop: Ints
+    counted: Ints
+    end: Ints
+
+
+def window_cut(workspace: Workspace, window: Window) -> Cut:
+    """The moment at which a window begins: all that came before it is known, as in serving."""
+    histories = workspace.platform.histories
+    start, end = window_bounds(histories, workspace.split, window)
+    return Cut(start, _counted(workspace, start), end)
+
+
+def inner_cuts(workspace: Workspace) -> tuple[Cut, ...]:
+    """Moments inside the training window, the latest first; each predicts up to the one before.
+
+    A ranker learns at them what it will be asked at the validation window: signals of what lay
+    before, targets of what came then. Without times there is one, at each user's last training
+    event.
+    """
+    histories, split = workspace.platform.histories, workspace.split
+    if not histories.timed:
+        stop = np.maximum(split.train_stop - 1, histories.offsets[:-1])
+        return (Cut(stop, _counted(workspace, stop), split.train_stop),)
+    cuts, end = [], split.train_stop
+    for moment in _moments(histories, split):
+        stop = np.minimum(split_by_time(histories, moment, moment + 1).train_stop, end)
+        cuts.append(Cut(stop, _counted(workspace, stop), end))
+        end = stop
+    return tuple(cuts)
+
+
+def _moments(histories: Histories, split: Split) -> list[int]:
+    """Unix seconds of the inner cuts, the latest first; equal ones once."""
+    user = np.repeat(np.arange(histories.users), np.diff(histories.offsets))
+    times = histories.times[np.arange(histories.events) < split.train_stop[user]]
+    if not times.size:
+        return []
+    found = np.quantile(times, [1 - share for share in INNER_SHARES]).astype(np.int64)
+    return sorted({int(moment) for moment in found}, reverse=True)
+
+
+def _counted(workspace: Workspace, stop: Ints) -> Ints:
+    """`stop` for users who train, an empty history for all others."""
+    if workspace.training_users is None:
+        return stop
+    counted = workspace.platform.histories.offsets[:-1].copy()
+    counted[workspace.training_users] = stop[workspace.training_users]
+    return counted
+
+
+def task_of(workspace: Workspace, cut: Cut) -> Task:
+    """Training users with something new to them after the cut, and what that is."""
+    histories = workspace.platform.histories
+    split = Split(workspace.split.kind, cut.stop, cut.end)
+    return build_task(
+        histories, split, "validation", workspace.items, users=workspace.training_users
+    )
