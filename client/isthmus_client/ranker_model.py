@@ -17,10 +17,9 @@ from isthmus_client.evaluate import Evaluator
 from isthmus_client.ranking import Ranking, Scores, Task, Window, rank_all
 from isthmus_client.sequences import Ints
 from isthmus_client.signals.cut import Cut, window_cut
-from isthmus_client.signals.table import BLOCK, SignalTable, level
+from isthmus_client.signals.table import BLOCK, CONTENT, SignalTable, level
 from isthmus_client.workspace import Workspace
 
-CONTENT = SIGNALS.index("content")
 TUNING_CELLS = 4_000_000  # users times items whose signals are kept for tuning: about 180 MB
 
 
@@ -74,15 +73,10 @@ def rank_models(
 
 
 @dataclass(frozen=True)
-class TuningJudge:
-    """Ranks rankers for some tuning users, again and again, from signals that are kept.
-
-    Attributes:
-        encoder: whose score is a signal.
-    """
+class TuningSignals:
+    """Signals of some tuning users, kept because rankers are judged by them again and again."""
 
     workspace: Workspace
-    encoder: SharedEncoder
 
     @cached_property
     def task(self) -> Task:
@@ -92,25 +86,44 @@ class TuningJudge:
         return Task(task.users[few], task.history[few], task.targets[few], task.masked)
 
     @cached_property
-    def _signals(self) -> npt.NDArray[np.float16]:
+    def table(self) -> SignalTable:
+        """All signals but the encoder's."""
+        return SignalTable(self.workspace, window_cut(self.workspace, "validation"))
+
+    @cached_property
+    def kept(self) -> npt.NDArray[np.float16]:
         """Of every tuning user. (users, signals, items)."""
-        cut = window_cut(self.workspace, "validation")
-        table = SignalTable(self.workspace, cut, self.encoder)
         shape = (self.task.users.size, len(SIGNALS), self.workspace.items)
         kept = np.empty(shape, dtype=np.float16)
-        for rows, made in table.blocks(self.task.users):
+        for rows, made in self.table.blocks(self.task.users):
             kept[rows] = made
         return kept
 
+
+@dataclass(frozen=True)
+class TuningJudge:
+    """Ranks rankers for the tuning users, around one encoder."""
+
+    signals: TuningSignals
+    encoder: SharedEncoder
+
     def rank(self, ranker: SharedRanker) -> Ranking:
         """The tuning users' rankings."""
-        rows = {int(user): row for row, user in enumerate(self.task.users)}
+        task = self.signals.task
+        rows = {int(user): row for row, user in enumerate(task.users)}
 
         def score(users: Ints) -> list[Scores]:
             chosen = [rows[int(user)] for user in users]
-            return [_scores(ranker, self._signals[chosen].astype(np.float32))]
+            signals = self.signals.kept[chosen].astype(np.float32)
+            signals[:, CONTENT] = self._content[chosen]
+            return [_scores(ranker, signals)]
 
-        return rank_all(self.task, ("",), score, chunk=BLOCK)[""]
+        return rank_all(task, ("",), score, chunk=BLOCK)[""]
+
+    @cached_property
+    def _content(self) -> Scores:
+        """The encoder's signal. (users, items)."""
+        return level(self.signals.table.content(self.encoder, self.signals.task.users))
 
 
 def _scores(ranker: SharedRanker, signals: npt.NDArray[np.float32]) -> Scores:

@@ -14,11 +14,11 @@ from isthmus.encoder import SharedEncoder
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
 from isthmus.ranker import RankerConfig, SharedRanker, initial_ranker
-from isthmus_client.ranker_model import TuningJudge
+from isthmus_client.ranker_model import TuningJudge, TuningSignals
 from isthmus_client.ranker_training import (
     Examples,
+    ExampleSet,
     RankerSettings,
-    make_examples,
     ranker_optimiser,
     train_ranker,
 )
@@ -28,12 +28,30 @@ from isthmus_client.workspace import Workspace
 
 
 @dataclass(frozen=True)
+class RankerData:
+    """What rankers of one platform learn from and are judged by, whatever encoder they read."""
+
+    workspace: Workspace
+    seed: int
+    settings: RankerSettings = field(default_factory=RankerSettings)
+
+    @cached_property
+    def examples(self) -> ExampleSet:
+        """From the inner cuts of the training window."""
+        return ExampleSet(self.workspace, self.settings, self.seed)
+
+    @cached_property
+    def tuning(self) -> TuningSignals:
+        """Of the tuning users, before the validation window."""
+        return TuningSignals(self.workspace)
+
+
+@dataclass(frozen=True)
 class RankerTrainer:
     """Trains the shared ranker on one platform's signals, around a released encoder.
 
     Attributes:
         encoder: the released encoder; its score is one of the signals.
-        seed: of the run; the examples are drawn with it, once.
 
     Guarantees:
         Signals, examples and histories stay in the process; `train` returns the ranker's
@@ -41,25 +59,23 @@ class RankerTrainer:
         differential privacy does not exchange them.
     """
 
-    workspace: Workspace
+    data: RankerData
     encoder: SharedEncoder
-    seed: int
-    settings: RankerSettings = field(default_factory=RankerSettings)
 
     @property
     def platform(self) -> str:
         """The platform's name."""
-        return self.workspace.platform.name
+        return self.data.workspace.platform.name
 
     @cached_property
     def examples(self) -> Examples:
-        """What the ranker learns from, made once."""
-        return make_examples(self.workspace, self.encoder, self.settings, seed=self.seed)
+        """What the ranker learns from, the encoder's score included."""
+        return self.data.examples.with_encoder(self.encoder)
 
     @cached_property
     def judge(self) -> TuningJudge:
-        """The tuning users' signals, made once."""
-        return TuningJudge(self.workspace, self.encoder)
+        """The tuning users."""
+        return TuningJudge(self.data.tuning, self.encoder)
 
     def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
         """Validate the received ranker (if the plan says so), then train from it."""
@@ -70,7 +86,9 @@ class RankerTrainer:
         settings = Settings(batch_size=plan.batch_size, max_steps=plan.max_steps)
         rows = torch.arange(len(self.examples)).numpy()
         parts = batches(rows, settings, plan.local_epochs, random) if rows.size else []
-        loss = train_ranker(ranker, self.examples, parts, ranker_optimiser(ranker, self.settings))
+        loss = train_ranker(
+            ranker, self.examples, parts, ranker_optimiser(ranker, self.data.settings)
+        )
         done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
         return LocalResult(split(ranker)[0], max(int(rows.size), 1), {**metrics, **done})
 

@@ -9,7 +9,8 @@ the items that compete for the first ten places.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from isthmus.ranker import SIGNALS, RankerConfig, SharedRanker, initial_ranker
 from isthmus_client.ranking import Scores, Task
 from isthmus_client.sequences import Ints
 from isthmus_client.signals.cut import Cut, inner_cuts, task_of
-from isthmus_client.signals.table import SignalTable
+from isthmus_client.signals.table import BLOCK, CONTENT, SignalTable, level
 from isthmus_client.training import generator
 from isthmus_client.workspace import Workspace
 
@@ -60,36 +61,77 @@ class Examples:
         return len(self.signals)
 
 
-def make_examples(
-    workspace: Workspace, encoder: SharedEncoder | None, settings: RankerSettings, *, seed: int
-) -> Examples:
-    """Examples from the inner cuts of the training window; none of the later windows is read.
+@dataclass(frozen=True)
+class _AtCut:
+    """Examples of one cut, with which users and items they are.
 
-    Args:
-        encoder: the released encoder whose score is a signal; None = the prior alone.
+    Attributes:
+        users: (examples,)
+        items: catalogue rows of the candidates, 0 where there is none. (examples, candidates)
     """
-    random = generator(seed, "examples", workspace.platform.name)
-    parts = [_at(workspace, cut, encoder, settings, random) for cut in inner_cuts(workspace)]
-    parts.append(_empty(0, settings))
-    return Examples(
-        np.concatenate([part.signals for part in parts]),
-        np.concatenate([part.shares for part in parts]),
-        np.concatenate([part.offsets for part in parts]),
-    )
+
+    table: SignalTable
+    users: Ints
+    items: npt.NDArray[np.int32]
+    examples: Examples
+
+
+@dataclass(frozen=True)
+class ExampleSet:
+    """The examples of one platform, made once; only the encoder's own signal is made anew.
+
+    They come from the inner cuts of the training window: none of the later windows is read.
+
+    Attributes:
+        seed: users and candidates are drawn with it.
+    """
+
+    workspace: Workspace
+    settings: RankerSettings
+    seed: int
+
+    @property
+    def users(self) -> int:
+        """Number of examples."""
+        return sum(part.users.size for part in self._parts)
+
+    def with_encoder(self, encoder: SharedEncoder | None) -> Examples:
+        """The examples with the score of an encoder among the signals; None = without it."""
+        parts = [_with_content(part, encoder) for part in self._parts]
+        parts.append(_empty(0, self.settings))
+        return Examples(
+            np.concatenate([part.signals for part in parts]),
+            np.concatenate([part.shares for part in parts]),
+            np.concatenate([part.offsets for part in parts]),
+        )
+
+    @cached_property
+    def _parts(self) -> tuple[_AtCut, ...]:
+        random = generator(self.seed, "examples", self.workspace.platform.name)
+        cuts = inner_cuts(self.workspace)
+        return tuple(_at(self.workspace, cut, self.settings, random) for cut in cuts)
+
+
+def _with_content(part: _AtCut, encoder: SharedEncoder | None) -> Examples:
+    """The examples of one cut with the encoder's signal written into a copy."""
+    if encoder is None:
+        return part.examples
+    signals = part.examples.signals.copy()
+    for start in range(0, part.users.size, BLOCK):
+        rows = slice(start, start + BLOCK)
+        made = level(part.table.content(encoder, part.users[rows]))  # (block, items)
+        signals[rows, CONTENT] = np.take_along_axis(made, part.items[rows].astype(np.int64), 1)
+    return replace(part.examples, signals=signals)
 
 
 def _at(
-    workspace: Workspace,
-    cut: Cut,
-    encoder: SharedEncoder | None,
-    settings: RankerSettings,
-    random: np.random.Generator,
-) -> Examples:
+    workspace: Workspace, cut: Cut, settings: RankerSettings, random: np.random.Generator
+) -> _AtCut:
     """Examples of one cut."""
     task = task_of(workspace, cut)
     drawn = np.sort(random.permutation(task.users.size)[: settings.users])
-    made = _empty(drawn.size, settings)
-    table = SignalTable(workspace, cut, encoder)
+    made, table = _empty(drawn.size, settings), SignalTable(workspace, cut)
+    items = np.zeros(made.shares.shape, dtype=np.int32)
     plain = initial_ranker(RankerConfig(), seed=0)
     for rows, signals in table.blocks(task.users[drawn]):
         with torch.no_grad():
@@ -101,7 +143,8 @@ def _at(
             wanted = np.isin(chosen, task.targets[row].indices)
             made.shares[example, : chosen.size] = wanted / max(wanted.sum(), 1)
             made.offsets[example, : chosen.size] = offsets
-    return made
+            items[example, : chosen.size] = chosen
+    return _AtCut(table, task.users[drawn], items, made)
 
 
 def _empty(examples: int, settings: RankerSettings) -> Examples:

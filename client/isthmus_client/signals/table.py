@@ -26,6 +26,7 @@ from isthmus_client.workspace import Workspace
 Signals = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 
+CONTENT = SIGNALS.index("content")  # the one signal that depends on an encoder
 BLOCK = 32  # users whose signals are made at once; bounds memory at BLOCK * signals * items * 4
 
 

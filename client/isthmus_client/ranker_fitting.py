@@ -1,0 +1,77 @@
+"""Fitting a ranker at home: alone from the start, or from a release (personalisation)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from isthmus.progress import Advance
+from isthmus.ranker import SharedRanker
+from isthmus_client.local_training import CurvePoint, Keeper
+from isthmus_client.mixing import sure_gain
+from isthmus_client.ranker_trainer import RankerTrainer
+from isthmus_client.ranker_training import ranker_optimiser, train_ranker
+from isthmus_client.training import Settings, batches, generator
+
+
+@dataclass(frozen=True)
+class FittedRanker:
+    """A ranker after fitting, and how that went on the tuning users."""
+
+    ranker: SharedRanker
+    curve: tuple[CurvePoint, ...]
+    best: int  # place in the curve
+
+
+def fit_ranker(
+    trainer: RankerTrainer,
+    start: SharedRanker,
+    *,
+    epochs: int,
+    patience: int,
+    seed: int,
+    careful: bool,
+    advance: Advance = lambda _: None,
+) -> FittedRanker:
+    """Train a ranker on the platform's own examples, stopped by its tuning users.
+
+    The learning rate falls along a half cosine over all epochs.
+
+    Args:
+        trainer: the platform's examples and tuning users, around one encoder.
+        start: where to start; not changed.
+        epochs: passes over the examples at most.
+        patience: passes without a better ranking of the tuning users; 0 = never stop early.
+        careful: leave the start only for what surely adds to it (`sure_gain`): a release is not
+            argued away by a handful of users. False takes the best pass.
+
+    Guarantees:
+        `start` is as it was; the platform's windows after training are read by the judge alone.
+    """
+    ranker, keeper = copy.deepcopy(start), Keeper(patience)
+    begin = trainer.judge.rank(ranker)
+    keeper.note(0.0, begin.mean_ndcg, ranker.state_dict(), judged=0.0 if careful else None)
+    random = generator(seed, "ranker alone", trainer.platform)
+    optimiser = ranker_optimiser(ranker, trainer.data.settings)
+    rows = np.arange(len(trainer.examples))
+    for epoch in range(1, epochs + 1 if rows.size else 1):
+        _cool(optimiser, trainer.data.settings.learning_rate, epoch, epochs)
+        size = Settings(batch_size=trainer.data.settings.batch_size)
+        train_ranker(ranker, trainer.examples, batches(rows, size, 1.0, random), optimiser)
+        now = trainer.judge.rank(ranker)
+        judged = sure_gain(now.ndcg, begin.ndcg) if careful else None
+        advance(1)
+        if keeper.note(float(epoch), now.mean_ndcg, ranker.state_dict(), judged=judged):
+            break
+    ranker.load_state_dict(keeper.restore())
+    return FittedRanker(ranker, tuple(keeper.curve), keeper.best)
+
+
+def _cool(optimiser: torch.optim.Optimizer, peak: float, epoch: int, epochs: int) -> None:
+    """Set the learning rate of one pass."""
+    for group in optimiser.param_groups:
+        group["lr"] = peak * 0.5 * (1.0 + math.cos(math.pi * (epoch - 1) / epochs))
