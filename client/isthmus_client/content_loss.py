@@ -68,7 +68,7 @@ def training_queries(
     # Padding lies behind the events, so no wanted position's sum has any in it.
     history = decayed_sums(functional.embedding(events.place, rows)).flatten(0, 1)
     prior = functional.normalize(history.index_select(0, wanted), dim=1)
-    return Queries(prior, user.index_select(0, wanted))
+    return Queries(prior, functional.embedding(wanted, user))
 
 
 def user_weights(at: npt.NDArray[np.bool_]) -> Tensor:

@@ -65,12 +65,12 @@ def fit_sasrec(
         that was never a target holds its random start and what negatives pushed it to.
     """
     started = time.process_time()
-    model = _initial(workspace, settings, seed).to(device)
+    training = SasRecTraining(workspace, settings, seed=seed, device=device)
+    model, users = training.model, workspace.sequences.training_users
     evaluator = Evaluator(workspace, "validation", purpose="tuning")
     keeper = Keeper(settings.patience)
-    training = _Training(workspace, model, settings, seed)
     for epoch in range(1, settings.epochs + 1):
-        training.one_pass()
+        training.one_pass(users)
         advance(1)
         if epoch % settings.validate_every and epoch < settings.epochs:
             continue
@@ -87,54 +87,53 @@ def fit_sasrec(
     )
 
 
-def _initial(workspace: Workspace, settings: SasRecSettings, seed: int) -> SasRecModel:
-    return initial_sasrec(
-        workspace.items,
-        dim=settings.dim,
-        blocks=settings.blocks,
-        heads=settings.heads,
-        max_events=workspace.max_events,
-        seed=seed,
-    )
+class SasRecTraining:
+    """A model, its optimiser and its randomness.
 
-
-class _Training:
-    """Passes over the training users."""
+    Attributes:
+        model: changed in place by every pass.
+    """
 
     def __init__(
-        self, workspace: Workspace, model: SasRecModel, settings: SasRecSettings, seed: int
+        self, workspace: Workspace, settings: SasRecSettings, *, seed: int, device: str = "cpu"
     ) -> None:
-        self._sequences, self._model, self._settings = workspace.sequences, model, settings
-        self._items = workspace.items
+        self._sequences, self._items, self._settings = (
+            workspace.sequences,
+            workspace.items,
+            settings,
+        )
+        self.model = initial_sasrec(
+            workspace.items,
+            dim=settings.dim,
+            blocks=settings.blocks,
+            heads=settings.heads,
+            max_events=workspace.max_events,
+            seed=seed,
+        ).to(device)
         self._random = generator(seed, "sasrec", workspace.platform.name)
         self._drop = Dropout(settings.dropout, self._random)
         self._optimiser = torch.optim.AdamW(
-            model.parameters(),
+            self.model.parameters(),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        self._users = self._sequences.training_users
 
-    def one_pass(self) -> None:
-        """Every training user once."""
+    def one_pass(self, users: Ints) -> None:
+        """Every user once."""
         size = Settings(batch_size=self._settings.batch_size)
-        parts = batches(self._users, size, 1.0, self._random)
+        parts = batches(users, size, 1.0, self._random)
         for part in bucketed(parts, self._sequences.window_lengths, self._random):
             self._step(part)
 
     def _step(self, users: Ints) -> None:
         targets = self._settings.targets
         batch = self._sequences.training_batch(users, self._random, targets=targets).trimmed()
-        loss = self.loss(batch)
+        negatives = self._random.integers(0, self._items, size=self._settings.negatives)
+        loss = sasrec_loss(self.model, batch, negatives, self._drop)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
         self._optimiser.step()
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean over all positions with a target, as published."""
-        negatives = self._random.integers(0, self._items, size=self._settings.negatives)
-        return sasrec_loss(self._model, batch, negatives, self._drop)
 
 
 def sasrec_loss(

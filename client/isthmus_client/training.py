@@ -7,7 +7,8 @@ the loss of a user is the mean over the user's own positions, so that per-user c
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,21 @@ class Settings:
     weight_decay: float = 0.0  # AdamW; 0 = off
     proximal: float = 0.0  # pull towards the starting point; 0 = off
     max_steps: int = 0  # steps a stretch; 0 = no limit
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads for each PyTorch operation inside; the former number afterwards.
+
+    The number belongs to the whole process. One thread serves best where several platforms work in
+    parallel, and keeps the order of every sum.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def generator(seed: int, *names: object) -> np.random.Generator:

@@ -17,6 +17,7 @@ from isthmus.errors import ScenarioError
 from isthmus.files import write_text
 from isthmus.progress import Silent
 from isthmus_simulations.cli_benchmark_newcomer import newcomer
+from isthmus_simulations.cli_benchmark_training import training
 from isthmus_simulations.cli_benchmark_transfer import transfer
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def _root() -> None:
 
 
 app.command()(newcomer)
+app.command()(training)
 app.command()(transfer)
 
 PlatformsOption = Annotated[
