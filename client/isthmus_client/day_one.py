@@ -46,6 +46,7 @@ class Recipe:
     passes: int
     patience: int
     seed: int
+    sasrec: SasRecSettings = SasRecSettings()  # noqa: RUF009 - frozen
 
 
 Measure = Callable[[Evaluator], Ranking]
@@ -184,9 +185,8 @@ def _recent_popularity(workspace: Workspace, _release: SharedEncoder, _recipe: R
 def fit_both_sasrec(workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:
     """SASRec with either kind of training target, the better one by the tuning users."""
     kinds: tuple[Targets, ...] = ("next", "horizon")
-    found = [
-        fit_sasrec(workspace, SasRecSettings(targets=kind), seed=recipe.seed) for kind in kinds
-    ]
+    settings = [replace(recipe.sasrec, targets=kind) for kind in kinds]
+    found = [fit_sasrec(workspace, each, seed=recipe.seed) for each in settings]
     return of_contender(max(found, key=lambda one: one.trials[one.chosen].ndcg or 0.0))
 
 

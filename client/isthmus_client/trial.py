@@ -37,6 +37,7 @@ from isthmus_client.own_platform import OwnPlatform
 from isthmus_client.personalise import HeadSettings
 from isthmus_client.ranking import Ranking
 from isthmus_client.release import Release
+from isthmus_client.sasrec import SasRecSettings
 from isthmus_client.training import Settings
 from isthmus_client.trial_results import (
     MAIN_DIFFERENCE,
@@ -72,6 +73,7 @@ class TrialSettings:
     head: HeadSettings = HeadSettings()  # noqa: RUF009 - frozen
     passes: int = 12
     patience: int = 4
+    sasrec: SasRecSettings = SasRecSettings()  # noqa: RUF009 - frozen
     workers: int = 1
 
 
@@ -138,6 +140,7 @@ def _recipe(encoder: SharedEncoder, settings: TrialSettings) -> Recipe:
         settings.passes,
         settings.patience,
         settings.seed,
+        settings.sasrec,
     )
 
 

@@ -114,15 +114,18 @@ def _plain(title: str, first: str, headings: list[str]) -> Table:
 
 
 def _learning(results: TrialResults) -> Table:
-    """NDCG@10 by the number of own users; the model that the gate serves is underlined."""
-    models = models_of(results)
-    headings = [*map(label, models), "Gate serves"]
-    made = _plain("NDCG@10 on new-to-user items, full ranking", "Own users", headings)
-    for size in results.sizes:
-        cells = [_cell(size, model) for model in models]
-        served = label(size.gate.served) if size.gate else MISSING
-        made.add_row(f"{size.users:,}" if size.users else "catalogue only", *cells, served)
+    """NDCG@10 by the number of own users; the best of a column is bold."""
+    made = _plain("NDCG@10 on new-to-user items, by own users", "", _size_names(results))
+    for model in models_of(results):
+        made.add_row(label(model), *(_cell(size, model) for size in results.sizes))
+    served = [label(size.gate.served) if size.gate else MISSING for size in results.sizes]
+    made.add_section()
+    made.add_row("Gate serves", *served)
     return made
+
+
+def _size_names(results: TrialResults) -> list[str]:
+    return [f"{size.users:,}" if size.users else "catalogue" for size in results.sizes]
 
 
 def _cell(size: TrialSize, model: str) -> Text:
@@ -132,10 +135,12 @@ def _cell(size: TrialSize, model: str) -> Text:
 
 
 def _differences(results: TrialResults) -> Table:
-    sizes = [f"{s.users:,} users" if s.users else "catalogue only" for s in results.sizes]
-    made = _plain("Differences with 95 % intervals", "", sizes)
+    """On the first day and with all users; the page has every size."""
+    shown = results.sizes[:1] + results.sizes[1:][-1:]
+    headings = [f"{size.users:,} users" if size.users else "catalogue" for size in shown]
+    made = _plain("Differences with 95 % intervals", "", headings)
     for name, title in COMPARISONS.items():
-        found = [size.differences.get(name) for size in results.sizes]
+        found = [size.differences.get(name) for size in shown]
         made.add_row(title, *(_lift(each) for each in found))
     return made
 
@@ -148,12 +153,13 @@ def _lift(difference: PairedDifference | None) -> Text:
 
 def _items(results: TrialResults) -> Table:
     """Cold and warm items, with all own users."""
-    models = models_of(results)
-    title = "NDCG@10 by how well known the target item is, all own users"
-    made = _plain(title, "Target item", [*map(label, models), "Users"])
-    for bucket, row in results.items.items():
-        found: list[BucketMetrics] = [row[model] for model in models if model in row]
-        made.add_row(
-            bucket, *(metric(each.ndcg) for each in found), f"{found[0].users:,}" if found else ""
-        )
+    users = [next(iter(row.values())).users for row in results.items.values()]
+    names = [
+        f"{name.partition(' (')[0]} ({count:,})"
+        for name, count in zip(results.items, users, strict=True)
+    ]
+    made = _plain("NDCG@10 by target item (users with one), all own users", "", names)
+    for model in models_of(results):
+        found: list[BucketMetrics | None] = [row.get(model) for row in results.items.values()]
+        made.add_row(label(model), *(metric(each.ndcg if each else None) for each in found))
     return made

@@ -1,0 +1,113 @@
+"""Day one: sizes grow out of each other, every model faces the same users, and nothing leaks in."""
+
+import numpy as np
+import pytest
+import torch
+from planted_histories import random_platform
+
+from isthmus.encoder import EncoderConfig, initial_encoder
+from isthmus_client.contender import Contender
+from isthmus_client.day_one import (
+    WITH_USERS,
+    WITHOUT_USERS,
+    Recipe,
+    _first_users,
+    measure_days,
+    of_contender,
+    task_count,
+)
+from isthmus_client.evaluate import Evaluator
+from isthmus_client.personalise import HeadSettings
+from isthmus_client.training import Settings
+from isthmus_client.workspace import Workspace
+
+CONFIG = EncoderConfig(content=6, dim=4, layers=1, heads=2, max_events=7)
+RECIPE = Recipe(
+    encoder=CONFIG,
+    training=Settings(batch_size=16, negatives=9),
+    head=HeadSettings(epochs=1, negatives=9),
+    passes=2,
+    patience=0,
+    seed=3,
+)
+SIZES = (0, 20, 45, 1000)
+
+
+@pytest.fixture(scope="module")
+def workspace():
+    return Workspace(random_platform(users=80, items=25, events=9, seed=4), CONFIG.max_events)
+
+
+@pytest.fixture(scope="module")
+def release():
+    made = initial_encoder(CONFIG, seed=8)
+    with torch.no_grad():
+        made.item.weight.normal_(std=0.2, generator=torch.Generator().manual_seed(2))
+    return made
+
+
+@pytest.fixture(scope="module")
+def days(workspace, release):
+    return measure_days(workspace, release, RECIPE, sizes=SIZES, everyone=True)
+
+
+def test_sizes_beyond_the_platforms_own_are_left_out_and_all_come_last(days, workspace):
+    everyone = workspace.sequences.training_users.size
+    assert [day.users for day in days] == [0, 20, 45, everyone]
+
+
+def test_without_users_there_is_only_what_needs_none(days):
+    assert days[0].models.keys() == WITHOUT_USERS.keys()
+    assert all(day.models.keys() == WITHOUT_USERS.keys() | WITH_USERS.keys() for day in days[1:])
+
+
+def test_every_model_at_every_size_faces_the_same_test_users(days):
+    first = days[0].models["prior"].test.users
+    for day in days:
+        for found in day.models.values():
+            assert np.array_equal(found.test.users, first)
+
+
+def test_the_gate_is_decided_by_own_users_alone(days, workspace):
+    for day in days:
+        own = set(_first_users(workspace, day.users, RECIPE.seed).training_users)
+        for found in day.models.values():
+            assert set(found.gate.users) <= own
+
+
+def test_a_larger_size_holds_the_users_of_a_smaller_one(workspace):
+    few = _first_users(workspace, 20, seed=3).training_users
+    more = _first_users(workspace, 45, seed=3).training_users
+    assert set(few) < set(more)
+    assert not np.array_equal(few, _first_users(workspace, 20, seed=4).training_users)
+
+
+def test_what_needs_no_user_does_not_change_with_them(days):
+    for name in WITHOUT_USERS:
+        means = {day.models[name].test.mean_ndcg for day in days}
+        assert len(means) == 1
+
+
+def test_two_workers_find_what_one_finds(days, workspace, release):
+    told = []
+    again = measure_days(
+        workspace, release, RECIPE, sizes=SIZES, everyone=True, workers=2, advance=told.append
+    )
+    for one, other in zip(days, again, strict=True):
+        for name, found in one.models.items():
+            assert np.array_equal(found.test.ndcg, other.models[name].test.ndcg), name
+    assert sum(told) == task_count(workspace, SIZES, everyone=True)
+
+
+def test_a_further_model_is_a_line(workspace, release):
+    def by_number(window):
+        assert window in {"validation", "test"}
+        return lambda users: np.tile(np.arange(25, 0, -1, dtype=np.float32), (users.size, 1))
+
+    def fit(_workspace, _release, _recipe):
+        return of_contender(Contender("numbered", by_number))
+
+    (day,) = measure_days(workspace, release, RECIPE, sizes=(20,), with_users={"numbered": fit})
+    slow = Evaluator(workspace, "test").scorer(by_number("test"))
+    assert np.array_equal(day.models["numbered"].test.ndcg, slow.ndcg)
+    assert day.models.keys() == {"prior", "release", "numbered"}

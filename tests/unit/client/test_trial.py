@@ -1,0 +1,136 @@
+"""A trial's figures: who is compared, what is said, and what never stands in it."""
+
+import html
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+from planted_histories import random_platform
+from rich.console import Console
+
+from isthmus.border import split
+from isthmus.encoder import EncoderConfig, initial_encoder
+from isthmus.errors import DataInvalidError
+from isthmus.progress import Silent
+from isthmus_client.own_platform import OwnPlatform
+from isthmus_client.personalise import HeadSettings
+from isthmus_client.release import Release, TextEncoderName
+from isthmus_client.sasrec import SasRecSettings
+from isthmus_client.training import Settings
+from isthmus_client.trial import TrialSettings, run_trial
+from isthmus_client.trial_page import LABEL_GAP, chart, render_page
+from isthmus_client.trial_results import MAIN_DIFFERENCE, TrialResults
+from isthmus_client.trial_table import render, verdict
+
+CONFIG = EncoderConfig(content=6, dim=4, layers=1, heads=2, max_events=7)
+SETTINGS = TrialSettings(
+    seed=3,
+    training=Settings(batch_size=32, negatives=9),
+    head=HeadSettings(epochs=1, negatives=9),
+    passes=2,
+    sasrec=SasRecSettings(epochs=2),
+)
+OWN = {"popularity", "recent_popularity", "item_knn", "prior", "sasrec", "local"}
+
+
+def released(*, trained=True, content=6):
+    config = EncoderConfig(content=content, dim=4, layers=1, heads=2, max_events=7)
+    encoder = initial_encoder(config, seed=8)
+    if trained:
+        with torch.no_grad():
+            encoder.item.weight.normal_(std=0.2, generator=torch.Generator().manual_seed(2))
+    shared = split(encoder)[0]
+    shape = {"content": content, "dim": 4, "layers": 1, "heads": 2, "max_events": 7}
+    return Release(shared, shape, shared.fingerprint(), 5, TextEncoderName("tiny"))
+
+
+@pytest.fixture(scope="module")
+def own():
+    platform = random_platform(users=130, items=25, events=9, seed=4, name="secretshop")
+    return OwnPlatform(platform, None, None, ("a note <b>",))
+
+
+@pytest.fixture(scope="module")
+def results(own):
+    return run_trial(own, released(), SETTINGS, Silent())
+
+
+def test_every_size_has_its_models(results):
+    assert [size.users for size in results.sizes] == [0, 100, results.data.training_users]
+    assert results.sizes[0].models.keys() == {"prior", "release"}
+    for size in results.sizes[1:]:
+        assert size.models.keys() == OWN | {"release", "personalised"}
+        assert size.gate.served in OWN | {"personalised"}
+
+
+def test_the_best_own_model_is_the_best_on_the_test_users(results):
+    for size in results.sizes:
+        own = {name: m.ndcg for name, m in size.models.items() if name in OWN}
+        assert own[size.best_own] == max(own.values())
+
+
+def test_differences_are_those_of_the_means(results):
+    whole = results.whole
+    main = whole.differences[MAIN_DIFFERENCE]
+    means = [whole.models[name].ndcg for name in ("personalised", whole.best_own)]
+    assert main.difference == pytest.approx(means[0] - means[1])
+    assert main.low <= main.difference <= main.high
+
+
+def test_an_untrained_release_brings_exactly_nothing_on_the_first_day(own):
+    first = run_trial(own, released(trained=False), SETTINGS, Silent()).sizes[0]
+    assert first.models["release"] == first.models["prior"]
+    assert first.differences["release - prior"].difference == 0
+
+
+def test_no_id_and_no_text_of_the_platform_stands_in_the_results(own, results):
+    written = results.to_json() + render_page(results)
+    histories, catalogue = own.platform.histories, own.platform.catalogue
+    for secret in (*histories.user_ids, *catalogue.item_ids, *catalogue.texts):
+        assert not re.search(rf"\b{re.escape(secret)}\b", written)
+
+
+def test_it_can_be_read_again(results, tmp_path):
+    results.save(tmp_path / "trial.json")
+    again = TrialResults.model_validate_json((tmp_path / "trial.json").read_bytes())
+    assert again == results
+
+
+def test_a_release_of_another_width_is_refused(own):
+    with pytest.raises(DataInvalidError, match="vectors of 9 numbers, the text encoder makes 6"):
+        run_trial(own, released(content=9), SETTINGS, Silent())
+
+
+def test_few_gate_users_are_warned_of(results):
+    few = [line for line in results.warnings if "too few" in line]
+    assert bool(few) == (results.whole.gate.users < 25)
+
+
+def test_the_terminal_fits_in_eighty_columns_and_says_what_left(results):
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(render(results))
+    said = console.export_text()
+    assert max(map(len, said.splitlines())) <= 80
+    assert "Nothing left this computer" in said
+    assert "\N{HORIZONTAL ELLIPSIS}" not in said
+    assert " ".join(verdict(results).split()[:6]) in said
+
+
+def test_the_page_lets_nothing_in_and_escapes(results):
+    page = render_page(results)
+    assert "default-src 'none'" in html.unescape(page)
+    assert "<script" not in page
+    assert "a note &lt;b&gt;" in page
+    assert not re.search(r"(src|href)=\"(?!data:,)", page)
+    for size in results.sizes:
+        for metrics in size.models.values():
+            assert f"{metrics.ndcg:.4f}" in page
+
+
+def test_the_charts_labels_keep_clear_of_each_other(results):
+    drawn = chart(results)
+    places = [line.label_y for line in drawn.lines]
+    assert {line.model for line in drawn.lines} == OWN | {"release", "personalised"}
+    assert (np.diff(places) >= LABEL_GAP - 1e-9).all()
