@@ -12,6 +12,7 @@ from isthmus_simulations.transfer import words
 from isthmus_simulations.transfer.comparing import Verdict
 from isthmus_simulations.transfer.results import PlatformTransfer, TransferResults
 
+_LONGEST_NAME = 18  # columns
 _STYLES: dict[Verdict, str] = {"gains": "green", "harmed": "red", "equal": "", "unclear": "dim"}
 
 
@@ -29,8 +30,8 @@ def _platforms(results: TransferResults) -> Table:
     seeds = len(results.seeds)
     title = f"NDCG@10 on new-to-user items, full ranking, mean of {seeds} seeds"
     made = _plain(title)
-    made.add_column("Platform", no_wrap=True)
-    for name in ("Users", "Alone", "Cand.", "Lift"):
+    made.add_column("Platform", no_wrap=True, max_width=_LONGEST_NAME)
+    for name in ("Alone", "Cand.", "Lift"):
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("Verdict", no_wrap=True)
     made.add_column("Gate", justify="right", no_wrap=True)
@@ -52,19 +53,17 @@ def _plain(title: str) -> Table:
         box=box.SIMPLE_HEAD,
         title_justify="left",
         pad_edge=False,
-        collapse_padding=True,
+        padding=(0, 1, 0, 0),
     )
 
 
 def _row(name: str, platform: PlatformTransfer, candidate: str) -> tuple[Text, ...]:
     main, served = platform.comparisons.get("candidate"), platform.comparisons.get("served")
-    size = Text(formats.count(platform.users))
     if main is None or served is None:
-        return (Text(name), size, *[Text(formats.MISSING)] * 6)
+        return (Text(name), *[Text(formats.MISSING)] * 6)
     ahead = platform.models[candidate].ndcg
     return (
         Text(name),
-        size,
         Text(formats.metric(ahead - main.difference.difference)),
         Text(formats.metric(ahead)),
         Text(words.lift(main)),
