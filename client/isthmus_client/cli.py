@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from isthmus_client.cli_certificate import certificate
 from isthmus_client.cli_trial import trial
 
 app = typer.Typer(
@@ -18,4 +19,5 @@ def _root() -> None:
     """What a platform does on its own machines."""
 
 
+app.command()(certificate)
 app.command()(trial)

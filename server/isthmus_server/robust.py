@@ -172,7 +172,7 @@ class Cosine:
     weights: Weighting = "users"
     factor: float = 1.0  # of the median norm, above which an update is cut
     floor: float = 0.0  # cosine to the rest at and below which an update counts nothing
-    twin: float = 0.9  # cosine above which two updates are one; 1 = off
+    twin: float = 0.5  # cosine above which two updates are one; 1 = off
 
     def __post_init__(self) -> None:
         require_weighting(self.name, self.weights)

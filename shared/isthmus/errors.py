@@ -8,6 +8,7 @@ IsthmusError
 ├── MessageRefusedError 21 a message breaks the protocol (names, shapes, finiteness, stale round)
 ├── ResumeError        22  a checkpoint does not belong to this run, or is damaged
 ├── OutboxError        30  something that may not leave a platform tried to
+├── CertificateError   31  a no-harm certificate's figures did not come out again
 └── NotInstalledError  40  a command needs packages of an extra that is not installed
 
 Code 1 is an error that we did not foresee (please report it), 2 a wrong command line, 130 an
@@ -74,6 +75,12 @@ class OutboxError(IsthmusError):
     """Something that may not leave a platform tried to leave it."""
 
     exit_code = 30
+
+
+class CertificateError(IsthmusError):
+    """A no-harm certificate's figures did not come out again."""
+
+    exit_code = 31
 
 
 class NotInstalledError(IsthmusError):

@@ -35,7 +35,7 @@ NOT_PRIVATE = (
 ScenarioOption = Annotated[
     str,
     typer.Option(
-        help="A built-in scenario (journey, trio, markets, office) or a TOML file.",
+        help="A built-in scenario (journey, trio, markets, office, hostile) or a TOML file.",
         rich_help_panel=WHAT,
     ),
 ]

@@ -5,18 +5,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from isthmus.border import split
 from isthmus.encoder import SharedEncoder, initial_encoder
 from isthmus.statistics import paired_bootstrap
+from isthmus_client.certificate import Judged
+from isthmus_client.certificate_files import issue
 from isthmus_client.evaluate import KNN_NEIGHBOURS, Evaluator
 from isthmus_client.gate import Decision, Quality, decide
 from isthmus_client.local_training import CurvePoint
-from isthmus_client.personalise import Personalised
+from isthmus_client.ranker_model import RankerModel, rank_models
 from isthmus_client.ranking import Ranking
+from isthmus_client.signals.cut import window_cut
+from isthmus_client.stored_models import (
+    StoredModel,
+    content_model,
+    item_knn_model,
+    popularity_model,
+    ranker_model,
+)
 from isthmus_client.workspace import Workspace
 from isthmus_simulations import results as schema
 from isthmus_simulations.buckets import buckets_of
 from isthmus_simulations.plan import TrainingPlan
+from isthmus_simulations.rankers import Rankers
 
 OWN: tuple[schema.ModelName, ...] = ("popularity", "item_knn", "prior", "local")
 """What a platform has without the federation. Own history ranks nothing new to the user."""
@@ -24,45 +37,43 @@ OWN: tuple[schema.ModelName, ...] = ("popularity", "item_knn", "prior", "local")
 DIFFERENCES: tuple[tuple[schema.ModelName, schema.ModelName], ...] = (
     ("personalised", "local"),
     ("federated", "local"),
-    ("federated", "prior"),
+    ("content", "prior"),
     ("pooled", "local"),
     ("personalised", "pooled"),
 )
 
 
 @dataclass(frozen=True)
-class Heads:
-    """The private heads that one platform fitted around three encoders."""
-
-    local: Personalised
-    federated: Personalised
-    pooled: Personalised
-
-
-@dataclass(frozen=True)
 class Models:
     """Everything that is compared on one platform."""
 
-    heads: Heads
+    rankers: Rankers
     initial: SharedEncoder
     neighbours: int  # of item-kNN, chosen on the tuning users
 
 
 def report_platform(
     workspace: Workspace,
-    heads: Heads,
+    rankers: Rankers,
     plan: TrainingPlan,
-    curves: Mapping[str, tuple[CurvePoint, ...]],
+    folder: Path | None = None,
 ) -> schema.PlatformResults:
-    """Let the gate decide on the validation window, then touch the test once."""
+    """Let the gate decide on the validation window, then touch the test once.
+
+    Args:
+        folder: of the run, where the gate's certificate goes and what it takes to verify it; None
+            writes nothing.
+    """
     started = time.perf_counter()
-    models = Models(heads, initial_encoder(plan.encoder, plan.seed), _neighbours(workspace))
-    gate = _gate(Evaluator(workspace, "validation", "gate"), models, plan.seed)
+    models = Models(rankers, initial_encoder(plan.encoder, plan.seed), _neighbours(workspace))
+    judged = _qualities(_rankings(Evaluator(workspace, "validation", "gate"), models))
+    gate = decide("personalised", judged, OWN, seed=plan.seed)
+    if folder is not None:
+        issue(workspace, _judged(models, plan.seed), folder, judged)
     new = _rankings(Evaluator(workspace, "test"), models)
     everything = _rankings(Evaluator(workspace, "test", masked=False), models)
     strongest = _strongest(new)
     histories = workspace.platform.histories
-    fits = (heads.local, heads.federated, heads.pooled)
     return schema.PlatformResults(
         users=histories.users,
         items=workspace.items,
@@ -75,9 +86,10 @@ def report_platform(
         best_baseline=strongest,
         differences=_differences(new, strongest, plan.seed),
         gate=_certificate(gate),
-        curves=_curves({**curves, "personalised": heads.federated.curve}),
+        curves=_curves(rankers.curves),
         seconds={
-            "heads": sum(fit.curve[-1].seconds for fit in fits),
+            "training alone": rankers.seconds["local"],
+            "personalisation": rankers.seconds["personalised"],
             "evaluation": time.perf_counter() - started,
         },
     )
@@ -90,27 +102,58 @@ def _neighbours(workspace: Workspace) -> int:
 
 
 def _rankings(evaluator: Evaluator, models: Models) -> dict[schema.ModelName, Ranking]:
-    """Every model on the evaluator's users, in the order of a report."""
-    rank: dict[schema.ModelName, Callable[[], Ranking]] = {
+    """Every model on the evaluator's users, in the order of a report.
+
+    Rankers are for items new to the user: where repeats count they take no part.
+    """
+    release = models.rankers.federated.encoder
+    cheap: dict[schema.ModelName, Callable[[], Ranking]] = {
         "popularity": evaluator.popularity,
         "own_history": evaluator.own_history,
         "item_knn": lambda: evaluator.item_knn(models.neighbours),
         "prior": lambda: evaluator.content(models.initial),
-        "local": lambda: evaluator.model(models.heads.local.model),
-        "federated": lambda: evaluator.content(models.heads.federated.model.shared),
-        "personalised": lambda: evaluator.model(models.heads.federated.model),
-        "pooled": lambda: evaluator.model(models.heads.pooled.model),
+        "content": lambda: evaluator.content(release),
     }
-    if evaluator.masked:
-        del rank["own_history"]
-    return {name: measure() for name, measure in rank.items()}
+    if not evaluator.masked:
+        return {name: measure() for name, measure in cheap.items()}
+    del cheap["own_history"]
+    found = {name: measure() for name, measure in cheap.items()} | _ranked(evaluator, models)
+    return {name: found[name] for name in schema.MODELS if name in found}
 
 
-def _gate(evaluator: Evaluator, models: Models, seed: int) -> Decision:
-    qualities: dict[str, Quality] = {
-        name: r.ndcg for name, r in _rankings(evaluator, models).items()
+def _ranked(evaluator: Evaluator, models: Models) -> dict[schema.ModelName, Ranking]:
+    """The models with a ranker, which share the work of making signals."""
+    rankers, workspace = models.rankers, evaluator.workspace
+    served: dict[schema.ModelName, RankerModel] = {
+        "local": rankers.local,
+        "federated": rankers.federated,
+        "personalised": rankers.personalised,
+        "pooled": rankers.pooled,
     }
-    return decide("personalised", qualities, OWN, seed=seed)
+    cut = window_cut(workspace, evaluator.window)
+    ranked = rank_models(workspace, cut, evaluator.task, {str(n): m for n, m in served.items()})
+    return {name: ranked[name] for name in served}
+
+
+def _qualities(rankings: Mapping[schema.ModelName, Ranking]) -> dict[str, Quality]:
+    return {name: ranking.ndcg for name, ranking in rankings.items()}
+
+
+def _judged(models: Models, seed: int) -> Judged:
+    """What the certificate stores; the pooled model is no platform's to have."""
+    rankers = models.rankers
+    release = rankers.federated
+    stored: dict[str, StoredModel] = {
+        "popularity": popularity_model(),
+        "item_knn": item_knn_model(models.neighbours),
+        "prior": content_model(models.initial),
+        "content": content_model(release.encoder),
+        "local": ranker_model(rankers.local),
+        "federated": ranker_model(release),
+        "personalised": ranker_model(rankers.personalised),
+    }
+    fingerprint = split(release.encoder)[0].fingerprint()
+    return Judged(stored, "personalised", OWN, fingerprint, seed)
 
 
 def _incumbent(certificate: Decision) -> schema.ModelName:
@@ -132,7 +175,7 @@ def _certificate(certificate: Decision) -> schema.Gate:
     )
 
 
-_JUDGED: tuple[schema.ModelName, ...] = ("federated", "personalised", "pooled")
+_JUDGED: tuple[schema.ModelName, ...] = ("content", "federated", "personalised", "pooled")
 
 
 def _strongest(rankings: Mapping[schema.ModelName, Ranking]) -> schema.ModelName:

@@ -5,31 +5,31 @@ from __future__ import annotations
 import torch
 
 from isthmus.errors import ScenarioError
-from isthmus.parameters import Shared
 from isthmus.progress import Progress
-from isthmus_client.personalise import Personalised, personalise
 from isthmus_client.platform import Platform
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
-from isthmus_simulations.federation import federate, federated_curves, training_seconds
+from isthmus_simulations.federation import federate, training_seconds
 from isthmus_simulations.job import Clock, Job
 from isthmus_simulations.newcomer import report_newcomer
 from isthmus_simulations.options import SimulationOptions
 from isthmus_simulations.outcome import Outcome, publish
 from isthmus_simulations.plan import plan_for
-from isthmus_simulations.platform_report import Heads, report_platform
+from isthmus_simulations.platform_report import report_platform
+from isthmus_simulations.rankers import Rankers, train_rankers
 from isthmus_simulations.results import Newcomer, PlatformResults, Results
 from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
-from isthmus_simulations.stages import Stages, Trained, encoder_of
+from isthmus_simulations.stages import Stages, encoder_of
 from isthmus_simulations.training import train_without_federation
 
 
 def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results:
     """Run a scenario and write everything into `options.out`.
 
-    Writes `results.json`, `report.html` and `release/` (the encoder and its model card); and, to go
-    on after an interruption, `platforms/`, `rounds/` and `stages/`; `outbox/` holds the receipts of
-    all that left a platform.
+    Writes `results.json`, `report.html`, `release/` (the encoder and its model card) and each
+    platform's no-harm certificate in `certificates/`, with its private models in `private/`; and,
+    to go on after an interruption, `platforms/`, `rounds/`, `ranker-rounds/` and `stages/`;
+    `outbox/` holds the receipts of all that left a platform.
 
     Raises:
         ScenarioError: the scenario or an option is wrong.
@@ -69,10 +69,12 @@ def _measure_all(job: Job, prepared: Prepared) -> Outcome:
         run = federate(job, workspaces)
     with job.clock.stage("training alone and pooled"):
         alone, pooled = train_without_federation(job, workspaces)
-    with job.clock.stage("heads and evaluation"):
-        platforms = _report(job, workspaces, run, alone, pooled)
+    with job.clock.stage("rankers"):
+        ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled)
+    with job.clock.stage("evaluation"):
+        platforms = _report(job, workspaces, run, ranking, rankers)
     day_one = _day_one(job, newcomer, run)
-    return Outcome(job, prepared, workspaces, run, platforms, day_one)
+    return Outcome(job, prepared, workspaces, run, ranking, platforms, day_one)
 
 
 def _divide(
@@ -95,58 +97,23 @@ def _report(
     job: Job,
     workspaces: tuple[Workspace, ...],
     run: RunResult,
-    alone: dict[str, Trained],
-    pooled: Trained,
+    ranking: RunResult,
+    rankers: dict[str, Rankers],
 ) -> dict[str, PlatformResults]:
-    """Every platform's heads, then its gate and test figures."""
-    heads = _heads(job, workspaces, run, alone, pooled)
-    curves = federated_curves(run)
+    """Every platform's gate, then its test figures."""
     with job.progress.track("gate and test", len(workspaces)) as advance:
 
         def one(workspace: Workspace) -> PlatformResults:
             name = workspace.platform.name
-            mine = {
-                "federated": curves[name],
-                "local": alone[name].curves[name],
-                "pooled": pooled.curves[name],
-            }
-            found = report_platform(workspace, heads[name], job.plan, mine)
+            found = report_platform(workspace, rankers[name], job.plan, job.options.out)
             advance(1)
-            seconds = {
-                "federated training": training_seconds(run, name),
-                "training alone": alone[name].seconds,
-                **found.seconds,
-            }
-            return found.model_copy(update={"seconds": seconds})
+            shared = training_seconds(run, name) + training_seconds(ranking, name)
+            return found.model_copy(
+                update={"seconds": {"federated training": shared, **found.seconds}}
+            )
 
         reports = job.parallel(one, workspaces)
     return {w.platform.name: r for w, r in zip(workspaces, reports, strict=True)}
-
-
-def _heads(
-    job: Job,
-    workspaces: tuple[Workspace, ...],
-    run: RunResult,
-    alone: dict[str, Trained],
-    pooled: Trained,
-) -> dict[str, Heads]:
-    """A private head around each platform's three encoders, all with the same budget."""
-    tasks = [
-        (workspace, parameters)
-        for workspace in workspaces
-        for parameters in (alone[workspace.platform.name].parameters, run.best, pooled.parameters)
-    ]
-    with job.progress.track("private heads", len(tasks)) as advance:
-
-        def one(task: tuple[Workspace, Shared]) -> Personalised:
-            encoder = encoder_of(task[1], job.plan.encoder)
-            fitted = personalise(task[0], encoder, job.plan.head, seed=job.plan.seed)
-            advance(1)
-            return fitted
-
-        fitted = job.parallel(one, tasks)
-    names = [workspace.platform.name for workspace in workspaces]
-    return {name: Heads(*fitted[3 * place : 3 * place + 3]) for place, name in enumerate(names)}
 
 
 def _day_one(job: Job, newcomer: Platform | None, run: RunResult) -> Newcomer | None:

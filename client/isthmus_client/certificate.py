@@ -1,0 +1,296 @@
+"""The no-harm certificate: what the gate compared, on whom, and why it decided so.
+
+One JSON file for each platform and release, holding figures over users and digests, and no event,
+no user and no parameter. Whoever holds the platform's data and the stored models can measure
+everything in it again: see `certify_again`.
+"""
+
+from __future__ import annotations
+
+import platform as machine
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from pydantic import AwareDatetime, Field, JsonValue, ValidationError
+
+from isthmus import __version__
+from isthmus.errors import DataInvalidError, DataMissingError
+from isthmus.files import digest, write_text
+from isthmus.statistics import Equivalence
+from isthmus_client.evaluate import Evaluator
+from isthmus_client.figures import Count, Figures, PairedDifference, Share
+from isthmus_client.gate import Decision, Quality, decide
+from isthmus_client.platform import Platform
+from isthmus_client.ranking import window_bounds
+from isthmus_client.stored_models import Kind, StoredModel, measure
+from isthmus_client.workspace import Workspace
+
+SCHEMA_VERSION: Literal[1] = 1
+VERSIONED: Final = ("numpy", "scipy", "torch", "safetensors")
+TOLERANCE: Final = 1e-6  # of a figure: another processor may add up in another order
+
+
+class ModelRecord(Figures):
+    """One model that the gate judged.
+
+    Attributes:
+        parameters: SHA-256 of the stored model.
+        ndcg: mean NDCG@10 of the gate's users; None without users.
+    """
+
+    kind: Kind
+    settings: dict[str, JsonValue]
+    parameters: str
+    ndcg: Share | None = Field(validation_alias="ndcg@10", serialization_alias="ndcg@10")
+
+
+class EquivalenceRecord(Figures):
+    """Schuirmann's two one-sided tests at the 5 % level, margin relative to the incumbent."""
+
+    margin: Share
+    p_no_loss: Share
+    p_no_gain: Share
+    no_harm_shown: bool
+    equality_shown: bool
+
+    @classmethod
+    def of(cls, found: Equivalence) -> EquivalenceRecord:
+        """From `isthmus.statistics.equivalence`."""
+        return cls(
+            margin=found.margin,
+            p_no_loss=found.p_no_loss,
+            p_no_gain=found.p_no_gain,
+            no_harm_shown=found.no_harm(),
+            equality_shown=found.equal(),
+        )
+
+
+class WindowRecord(Figures):
+    """Whom and when the gate judged by: the gate's half of the validation users.
+
+    Attributes:
+        first: the window's first event on the platform; None where events have no times.
+        last: its last one.
+    """
+
+    split: Literal["time", "leave-one-out"]
+    first: AwareDatetime | None
+    last: AwareDatetime | None
+    users: Count
+
+
+class DataRecord(Figures):
+    """Which data, without the data: sizes, and SHA-256 of the columns."""
+
+    users: Count
+    items: Count
+    events: Count
+    histories_sha256: str
+    catalogue_sha256: str
+
+
+class Certificate(Figures):
+    """The content of `certificates/PLATFORM.json`.
+
+    Guarantees:
+        Means over the gate's users, counts and digests only; no value of a single user.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    created: AwareDatetime
+    platform: str
+    release: str
+    decision: Literal["federated", "local"]
+    served: str
+    candidate: str
+    incumbent: str
+    reason: str
+    own: tuple[str, ...]
+    models: dict[str, ModelRecord]
+    difference: PairedDifference | None
+    standard_error: Annotated[float, Field(ge=0)] | None
+    equivalence: EquivalenceRecord | None
+    window: WindowRecord
+    data: DataRecord
+    max_events: Count
+    seed: Count
+    code_sha256: str
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """As the text of the file."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the file, wholly or not at all.
+
+        Raises:
+            OSError: the folder cannot be written or the disk is full.
+        """
+        write_text(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> Certificate:
+        """Read a certificate.
+
+        Raises:
+            DataMissingError: there is no such file.
+            DataInvalidError: it is not JSON or breaks the schema.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise DataMissingError(f"no certificate at {path}") from error
+        except ValidationError as error:
+            raise DataInvalidError(
+                f"{path} is no certificate of schema version {SCHEMA_VERSION}: {error}",
+                hint="write it anew by running the simulation again",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a certificate is made of.
+
+    Attributes:
+        models: everything that the gate compares, by name.
+        candidate: the federation's model that may be served.
+        own: what the platform has without the federation; a tie goes to the earlier one.
+        release: fingerprint of the released encoder.
+    """
+
+    models: Mapping[str, StoredModel]
+    candidate: str
+    own: tuple[str, ...]
+    release: str
+    seed: int
+
+
+def certify(
+    workspace: Workspace, judged: Judged, qualities: Mapping[str, Quality] | None = None
+) -> Certificate:
+    """Let the gate decide and write down everything that the decision rests on.
+
+    Args:
+        qualities: NDCG@10 of every model on the gate's users, where they were measured already;
+            None measures the stored models now. each (users,)
+
+    Raises:
+        DataInvalidError: a stored model does not fit the platform.
+    """
+    evaluator = Evaluator(workspace, "validation", "gate")
+    if qualities is None:
+        qualities = {name: measure(model, evaluator) for name, model in judged.models.items()}
+    found = decide(
+        judged.candidate,
+        {name: qualities[name] for name in judged.models},
+        judged.own,
+        seed=judged.seed,
+    )
+    return Certificate(
+        created=datetime.now(UTC).replace(microsecond=0),
+        platform=workspace.platform.name,
+        release=judged.release,
+        **_outcome(found),
+        own=judged.own,
+        models=_models(judged.models, found),
+        window=_window(evaluator),
+        data=data_record(workspace.platform),
+        max_events=workspace.max_events,
+        seed=judged.seed,
+        code_sha256=code_digest(),
+        versions=_versions(),
+    )
+
+
+def _outcome(found: Decision) -> dict[str, Any]:
+    """The gate's part, under the certificate's names."""
+    tests = found.equivalence
+    return {
+        "decision": found.decision,
+        "served": found.served,
+        "candidate": found.candidate,
+        "incumbent": found.incumbent,
+        "reason": found.reason,
+        "difference": PairedDifference.of(found.difference) if found.difference else None,
+        "standard_error": found.standard_error,
+        "equivalence": EquivalenceRecord.of(tests) if tests else None,
+    }
+
+
+def _models(models: Mapping[str, StoredModel], found: Decision) -> dict[str, ModelRecord]:
+    return {
+        name: ModelRecord(
+            kind=model.kind,
+            settings=dict(model.settings),
+            parameters=model.fingerprint(),
+            ndcg=found.validation[name],
+        )
+        for name, model in models.items()
+    }
+
+
+def _window(evaluator: Evaluator) -> WindowRecord:
+    """The validation window as the platform's events fill it."""
+    platform = evaluator.workspace.platform
+    histories = platform.histories
+    start, stop = window_bounds(histories, platform.split, "validation")
+    owner = np.repeat(np.arange(histories.users), np.diff(histories.offsets))
+    place = np.arange(histories.events)
+    times = histories.times[(place >= start[owner]) & (place < stop[owner])]
+    known = histories.timed and times.size > 0
+    return WindowRecord(
+        split=platform.split.kind,
+        first=datetime.fromtimestamp(int(times.min()), UTC) if known else None,
+        last=datetime.fromtimestamp(int(times.max()), UTC) if known else None,
+        users=int(evaluator.task.users.size),
+    )
+
+
+def data_record(platform: Platform) -> DataRecord:
+    """Sizes and digests of a platform's data.
+
+    Guarantees:
+        A digest tells whether two platforms' data are the same, and nothing else about them.
+    """
+    histories, split, catalogue = platform.histories, platform.split, platform.catalogue
+    columns = (histories.offsets, histories.items, histories.behaviours, histories.times)
+    cuts = (split.train_stop, split.validation_stop)
+    texts = "\0".join((*catalogue.item_ids, *catalogue.texts)).encode()
+    return DataRecord(
+        users=histories.users,
+        items=len(catalogue),
+        events=histories.events,
+        histories_sha256=digest(*(np.ascontiguousarray(a).tobytes() for a in (*columns, *cuts))),
+        catalogue_sha256=digest(texts, np.ascontiguousarray(platform.vectors).tobytes()),
+    )
+
+
+def code_digest() -> str:
+    """SHA-256 over the source files of what measures: the ground floor and the client."""
+    sources = sorted(
+        (f"{package}/{path}", content)
+        for package in ("isthmus", "isthmus_client")
+        for path, content in _sources(files(package), "")
+    )
+    return digest(*(part for path, content in sources for part in (path.encode(), content)))
+
+
+def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _sources(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(".py"):
+            yield f"{prefix}{entry.name}", entry.read_bytes()
+
+
+def _versions() -> dict[str, str]:
+    found = {"isthmus": __version__, "python": machine.python_version()}
+    return found | {name: metadata.version(name) for name in VERSIONED}

@@ -1,0 +1,199 @@
+"""Models as a certificate needs them: written once, measured again without any training.
+
+Each is one safetensors file whose metadata say its kind and settings. They hold private heads and
+stay where the platform's data is. Reading one runs no code.
+
+| kind | holds | measured by |
+|---|---|---|
+| `popularity` | nothing | counting the platform's training events again |
+| `item_knn` | its number of neighbours | the same |
+| `content` | a shared encoder | ranking with it |
+| `full` | a shared encoder and a private head | ranking with both |
+| `ranker` | a shared encoder and a ranker | making the signals again and ranking with both |
+| `ranks` | where every target was ranked | taking the figures from these ranks, no model |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
+from isthmus.errors import DataInvalidError, DataMissingError
+from isthmus.files import digest, write_bytes
+from isthmus.ranker import RankerConfig, initial_ranker
+from isthmus_client.evaluate import Evaluator
+from isthmus_client.model import PlatformModel, PrivateHead
+from isthmus_client.ranker_model import RankerModel, rank_models
+from isthmus_client.ranking import Ranking, user_metrics
+from isthmus_client.signals.cut import window_cut
+
+Kind = Literal["popularity", "item_knn", "content", "full", "ranker", "ranks"]
+Settings = Mapping[str, str | int | float]
+Quality = npt.NDArray[np.float64]
+
+SUFFIX: Final = ".safetensors"
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """One model, ready to be written.
+
+    Attributes:
+        settings: plain values that the kind needs, or that a reader should know.
+        tensors: by name; empty for models that are counted from the data.
+    """
+
+    kind: Kind
+    settings: Settings
+    tensors: Mapping[str, npt.NDArray[Any]]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over kind, settings, names, shapes and bytes."""
+        parts = [self.kind.encode(), json.dumps(dict(self.settings), sort_keys=True).encode()]
+        for name, tensor in sorted(self.tensors.items()):
+            parts += [name.encode(), repr((tensor.shape, tensor.dtype.str)).encode()]
+            parts.append(np.ascontiguousarray(tensor).tobytes())
+        return digest(*parts)
+
+
+def popularity_model() -> StoredModel:
+    """Items by their training users."""
+    return StoredModel("popularity", {}, {})
+
+
+def item_knn_model(neighbours: int) -> StoredModel:
+    """Item-kNN with this many neighbours."""
+    return StoredModel("item_knn", {"neighbours": neighbours}, {})
+
+
+def content_model(encoder: SharedEncoder) -> StoredModel:
+    """Prior and shared encoder without a head: a release, or the untrained prior."""
+    return StoredModel("content", asdict(encoder.config), _arrays(encoder))
+
+
+def full_model(model: PlatformModel) -> StoredModel:
+    """A shared encoder with its private head."""
+    return StoredModel("full", asdict(model.shared.config), _arrays(model))
+
+
+def ranker_model(model: RankerModel) -> StoredModel:
+    """A shared encoder with its ranker."""
+    tensors = {f"encoder.{name}": value for name, value in _arrays(model.encoder).items()}
+    tensors |= {f"ranker.{name}": value for name, value in _arrays(model.ranker).items()}
+    return StoredModel("ranker", asdict(model.encoder.config), tensors)
+
+
+def ranked_model(ranking: Ranking, settings: Settings) -> StoredModel:
+    """Any other model: its ranks on the gate's users stand for it."""
+    tensors = {"ranks": ranking.target_ranks, "rows": ranking.target_rows}
+    return StoredModel("ranks", settings, tensors)
+
+
+def measure(model: StoredModel, evaluator: Evaluator) -> Quality:
+    """NDCG@10 of every user of the evaluator's task. (users,).
+
+    Raises:
+        DataInvalidError: the model does not fit this platform.
+    """
+    try:
+        return _measured(model, evaluator)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise DataInvalidError(
+            f"a stored {model.kind} model does not fit {evaluator.workspace.platform.name}: {error}"
+        ) from error
+
+
+def _measured(model: StoredModel, evaluator: Evaluator) -> Quality:
+    if model.kind == "popularity":
+        return evaluator.popularity().ndcg
+    if model.kind == "item_knn":
+        return evaluator.item_knn(int(model.settings["neighbours"])).ndcg
+    if model.kind == "ranks":
+        return _from_ranks(model, evaluator)
+    shared = initial_encoder(EncoderConfig(**dict(model.settings)), seed=0)  # type: ignore[arg-type]  # checked there
+    if model.kind == "ranker":
+        return _with_ranker(model, shared, evaluator)
+    if model.kind == "content":
+        shared.load_state_dict(_tensors(model))
+        return evaluator.content(shared).ndcg
+    full = PlatformModel(shared, PrivateHead(evaluator.workspace.items, shared.config.dim))
+    full.load_state_dict(_tensors(model))
+    return evaluator.model(full).ndcg
+
+
+def _with_ranker(model: StoredModel, encoder: SharedEncoder, evaluator: Evaluator) -> Quality:
+    ranker = initial_ranker(RankerConfig(), seed=0)
+    values = _tensors(model)
+    for module, prefix in ((encoder, "encoder."), (ranker, "ranker.")):
+        own = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
+        module.load_state_dict(own)
+    workspace = evaluator.workspace
+    cut = window_cut(workspace, evaluator.window)
+    models = {"": RankerModel(encoder, ranker)}
+    return rank_models(workspace, cut, evaluator.task, models)[""].ndcg
+
+
+def _from_ranks(model: StoredModel, evaluator: Evaluator) -> Quality:
+    """The figures of stored ranks, if they are of the evaluator's targets."""
+    task = evaluator.task
+    rows = task.targets.nonzero()[0]
+    if not np.array_equal(model.tensors["rows"], rows):
+        raise ValueError("its ranks are of other users or targets")
+    return user_metrics(model.tensors["ranks"], rows, task.users.size)[:, 0]
+
+
+def write_models(models: Mapping[str, StoredModel], folder: Path) -> None:
+    """Write every model as NAME.safetensors, each wholly or not at all.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full.
+    """
+    for name, model in models.items():
+        metadata = {"kind": model.kind, "settings": json.dumps(dict(model.settings))}
+        # Unlike `ascontiguousarray`, `array` keeps a scalar's shape ().
+        tensors = {key: np.array(tensor, order="C") for key, tensor in model.tensors.items()}
+        write_bytes(folder / f"{name}{SUFFIX}", save(tensors, metadata))
+
+
+def read_models(names: tuple[str, ...], folder: Path) -> dict[str, StoredModel]:
+    """The models of these names.
+
+    Raises:
+        DataMissingError: one is not there.
+        DataInvalidError: one is damaged.
+    """
+    return {name: _read(folder / f"{name}{SUFFIX}") for name in names}
+
+
+def _read(path: Path) -> StoredModel:
+    if not path.is_file():
+        raise DataMissingError(
+            f"the stored model {path} is not there",
+            hint="a certificate is verified where the run's private/ folder is",
+        )
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        kind = next(each for each in get_args(Kind) if each == metadata["kind"])
+        return StoredModel(kind, json.loads(metadata["settings"]), tensors)
+    except (SafetensorError, ValueError, KeyError, StopIteration) as error:
+        raise DataInvalidError(f"the stored model {path} is damaged: {error}") from error
+
+
+def _arrays(module: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
+def _tensors(model: StoredModel) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(tensor.copy()) for name, tensor in model.tensors.items()}
