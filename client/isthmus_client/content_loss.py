@@ -44,7 +44,7 @@ def content_loss(
         target,
         shared.items(negative_content),
         Candidates(torch.from_numpy(targets).to(content.device), negatives),
-        user_weights(at).to(content.device),
+        user_weights(at).to(content),
         offset=Offset(query.prior, negative_content, fixed),
         scale=shared.scale,
     )
@@ -79,7 +79,7 @@ def user_weights(at: npt.NDArray[np.bool_]) -> Tensor:
     """
     counts = np.maximum(at.sum(axis=1), 1)
     weights = (1.0 / counts / len(counts))[np.nonzero(at)[0]]
-    return torch.from_numpy(weights.astype(np.float32))
+    return torch.from_numpy(weights)
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def decayed_sums(events: Tensor, decay: float = PRIOR_DECAY) -> Tensor:
     order = torch.arange(seq, device=events.device)
     age = order.unsqueeze(1) - order  # (seq, seq), position minus event
     weights = torch.where(age >= 0, decay ** age.clamp_min(0), 0.0)
-    return weights @ events
+    return weights.to(events) @ events
 
 
 def queries(shared: SharedEncoder, batch: Batch, content: Tensor, at: Tensor) -> Queries:

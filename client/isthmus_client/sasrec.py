@@ -7,8 +7,10 @@ nothing of this model is ever shared.
 
 from __future__ import annotations
 
+import copy
 import time
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +40,9 @@ class SasRecSettings:
     dropout: float = 0.5  # share of entries; 0 = off
     negatives: int = 256  # uniform, shared by a step
     learning_rate: float = 1e-3  # AdamW
-    weight_decay: float = 0.0  # AdamW; 0 = off
+    item_speed: float = 6.0  # times the learning rate, for the item table
+    item_decay: float = 0.0  # AdamW weight decay of the item table alone; 0 = off
+    averaging: float = 0.995  # what is ranked is a moving average over the steps; 0 = the last one
     batch_size: int = 128  # users a step
     epochs: int = 200  # passes over the training users at most
     patience: int = 20  # validations without a better one before it stops; 0 = never
@@ -66,7 +70,7 @@ def fit_sasrec(
     """
     started = time.process_time()
     training = SasRecTraining(workspace, settings, seed=seed, device=device)
-    model, users = training.model, workspace.sequences.training_users
+    model, users = training.averaged, workspace.sequences.training_users
     evaluator = Evaluator(workspace, "validation", purpose="tuning")
     keeper = Keeper(settings.patience)
     for epoch in range(1, settings.epochs + 1):
@@ -90,8 +94,12 @@ def fit_sasrec(
 class SasRecTraining:
     """A model, its optimiser and its randomness.
 
+    Single items are met a few times in a pass, so their embeddings learn at a rate of their own,
+    and the noise of that is averaged out (Polyak and Juditsky 1992, with exponential weights).
+
     Attributes:
-        model: changed in place by every pass.
+        model: changed in place by every step.
+        averaged: the moving average of `model` over the steps, for ranking.
     """
 
     def __init__(
@@ -110,14 +118,13 @@ class SasRecTraining:
             max_events=workspace.max_events,
             seed=seed,
         ).to(device)
+        able = workspace.sequences.training_users
+        self._positions = float(workspace.sequences.window_lengths(able).mean())
         self._random = generator(seed, "sasrec", workspace.platform.name)
         self._drop = Dropout(settings.dropout, self._random)
-        self._optimiser = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
+        self._optimiser = _optimiser(self.model, settings)
+        self.averaged = copy.deepcopy(self.model).requires_grad_(requires_grad=False)
+        self._steps = 0
 
     def one_pass(self, users: Ints) -> None:
         """Every user once."""
@@ -130,19 +137,51 @@ class SasRecTraining:
         targets = self._settings.targets
         batch = self._sequences.training_batch(users, self._random, targets=targets).trimmed()
         negatives = self._random.integers(0, self._items, size=self._settings.negatives)
-        loss = sasrec_loss(self.model, batch, negatives, self._drop)
+        # Not the batch's own count: in a bucket of short histories a position would weigh more.
+        usual = users.size * self._positions
+        loss = sasrec_loss(self.model, batch, negatives, drop=self._drop, positions=usual)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
         self._optimiser.step()
+        self._average()
+
+    def _average(self) -> None:
+        """Move the average; early on it looks back over a tenth of the steps so far."""
+        self._steps += 1
+        kept = min(self._settings.averaging, self._steps / (self._steps + 10))
+        pairs = zip(self.averaged.parameters(), self.model.parameters(), strict=True)
+        with torch.no_grad():
+            for average, now in pairs:
+                average.lerp_(now, 1.0 - kept)
+
+
+def _optimiser(model: SasRecModel, settings: SasRecSettings) -> torch.optim.AdamW:
+    """AdamW with a faster, decaying item table."""
+    table = model.item.weight
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in model.parameters() if p is not table], "weight_decay": 0.0},
+        {
+            "params": [table],
+            "lr": settings.item_speed * settings.learning_rate,
+            "weight_decay": settings.item_decay,
+        },
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
 def sasrec_loss(
-    model: SasRecModel, batch: Batch, negatives: Ints, drop: Dropout | None = None
+    model: SasRecModel,
+    batch: Batch,
+    negatives: Ints,
+    *,
+    positions: float,
+    drop: Dropout | None = None,
 ) -> Tensor:
     """Sampled softmax at every position that has a target, each of equal weight; a scalar.
 
     Args:
         negatives: catalogue rows. (negatives,)
+        positions: what the sum over positions is divided by.
     """
     device = model.item.weight.device
     at = batch.targets >= 0
@@ -153,7 +192,7 @@ def sasrec_loss(
     hidden = model(inputs.view(*batch.items.shape, -1), drop)  # (users, seq, dim)
     query = hidden[torch.from_numpy(at).to(device)]  # (positions, dim)
     drawn = Candidates(rows[items.size : items.size + targets.size], rows[-negatives.size :])
-    weight = query.new_full((targets.size,), 1.0 / max(targets.size, 1))
+    weight = query.new_full((targets.size,), 1.0 / positions)
     return fused_softmax(query, right, wrong, drawn, weight)
 
 

@@ -81,7 +81,7 @@ def sampled_softmax(
     wrong = wrong.masked_fill(target.unsqueeze(1) == others, -torch.inf)  # an accidental hit
     zeros = torch.zeros(len(target), dtype=torch.long)
     losses = functional.cross_entropy(torch.cat([right, wrong], dim=1), zeros, reduction="none")
-    return losses @ user_weights(at)
+    return losses @ user_weights(at).to(losses)
 
 
 def batches(

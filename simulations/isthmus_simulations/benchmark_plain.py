@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -81,9 +82,8 @@ class PlainContent(nn.Module):
 
     def optimiser(self, settings: Settings) -> torch.optim.AdamW:
         """AdamW with the prior's sharpness as fast as ours."""
-        rest = [p for p in self.parameters() if p is not self.log_scale]
-        groups = [
-            {"params": rest},
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in self.parameters() if p is not self.log_scale]},
             {"params": [self.log_scale], "lr": SCALE_SPEED * settings.learning_rate},
         ]
         return torch.optim.AdamW(groups, lr=settings.learning_rate)

@@ -14,6 +14,7 @@ from isthmus_client.model import (
     Queries,
     content_logits,
     content_of,
+    decayed_sums,
     last_positions,
     logits,
     paired_logits,
@@ -70,6 +71,13 @@ def test_the_prior_at_every_position_sees_what_came_so_far():
     whole = prior_queries(events)
     for seq in range(1, 6):
         torch.testing.assert_close(prior_queries(events[:, :seq])[:, -1], whole[:, seq - 1])
+
+
+def test_a_gradient_passes_through_the_decayed_sums():
+    events = numbers(2, 7, 3).double()
+    leaf = events.clone().requires_grad_()
+    torch.testing.assert_close(decayed_sums(leaf).detach(), decayed_sums(events))
+    assert torch.autograd.gradcheck(decayed_sums, leaf)
 
 
 def test_a_history_without_content_has_no_direction():

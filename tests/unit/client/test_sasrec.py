@@ -93,7 +93,7 @@ def test_the_loss_is_the_mean_over_positions_of_logits_written_out():
     items = np.array([[3, 5, 3, 9], [7, 2, -1, -1]])
     targets = np.array([[5, 3, -1, 4], [2, -1, -1, -1]])
     negatives = np.array([5, 1, 4, 4, 20])
-    loss = sasrec_loss(model, Batch(items, items, items, targets), negatives)
+    loss = sasrec_loss(model, Batch(items, items, items, targets), negatives, positions=4)
     losses = []
     for row, wanted in zip(items.tolist(), targets.tolist(), strict=True):
         known = [item for item in row if item >= 0]

@@ -121,3 +121,26 @@ def test_gaps_do_not_cross_users():
 
 def test_untimed_data_has_no_gaps():
     assert gap_buckets(histories_of([1, 2, 3], timed=False)).tolist() == [0, 0, 0]
+
+
+def test_plain_targets_are_the_next_events_repeats_and_baskets_included():
+    made = sequences(histories_of([(3, 0), (1, 0), (3, 60), (3, 60)], [7, 8, 9]), stop=[4, 6])
+    batch = made.training_batch(np.array([0, 1]), np.random.default_rng(0), targets="next")
+    assert batch.items.tolist() == [[3, 1, 3, 3], [7, 8, -1, -1]]
+    assert batch.targets.tolist() == [[1, 3, 3, -1], [8, -1, -1, -1]]
+
+
+def test_window_lengths_are_those_of_every_draw():
+    made = sequences(histories_of([1, 2, 3, 4, 5, 6, 7], [1, 2, 3], [1, 2]), max_events=4)
+    users = np.array([2, 0, 1])
+    assert made.window_lengths(users).tolist() == [2, 4, 3]
+    for seed in range(20):
+        assert draw(made, users, seed).lengths.tolist() == [2, 4, 3]
+
+
+def test_trimming_leaves_the_columns_up_to_the_last_target():
+    made = sequences(histories_of([3, 1, 3, 3], [7, 7, 7]))
+    batch = draw(made, (0, 1))
+    assert batch.targets.tolist() == [[1, -1, -1, -1], [-1, -1, -1, -1]]
+    assert batch.trimmed().items.tolist() == [[3], [7]]
+    assert draw(made, (1,)).trimmed().items.tolist() == [[7]]

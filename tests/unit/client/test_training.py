@@ -1,5 +1,7 @@
 """The loss against a loop, its gradient too; what a stretch of training may and may not do."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -13,11 +15,13 @@ from isthmus_client.training import (
     SCALE_SPEED,
     Settings,
     batches,
+    bucketed,
     content_loss,
     distance,
     generator,
     optimiser_for,
     sampled_softmax,
+    threads,
     train_content,
 )
 from isthmus_client.workspace import Workspace
@@ -240,6 +244,106 @@ def test_a_part_of_a_pass_rounds_up(epochs, users):
 
 def test_steps_may_be_limited():
     assert [p.size for p in parts(4.0, batch_size=2, max_steps=3)] == [2, 2, 2]
+
+
+def lengths_of(users):
+    """A made-up length for each user, long tail included."""
+    return np.asarray(users * 7919 % 41, dtype=np.int64)
+
+
+def many(count=103, epochs=1.0, size=4, seed=0):
+    settings = Settings(batch_size=size)
+    return batches(np.arange(count) * 3, settings, epochs, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 103, 500])
+def test_buckets_hold_everyone_of_a_pass_once_in_batches_of_the_same_sizes(count):
+    plain = many(count)
+    made = bucketed(plain, lengths_of, np.random.default_rng(1))
+    assert sorted(p.size for p in made) == sorted(p.size for p in plain)
+    assert sorted(np.concatenate(made).tolist()) == sorted(np.concatenate(plain).tolist())
+
+
+def padding(parts):
+    """Share of the padded batches that holds no event."""
+    lengths = [lengths_of(part) for part in parts]
+    return 1 - sum(row.sum() for row in lengths) / sum(row.size * row.max() for row in lengths)
+
+
+def test_buckets_save_most_of_the_padding():
+    plain = many(1000, size=16)
+    assert padding(bucketed(plain, lengths_of, np.random.default_rng(1))) < padding(plain) / 4
+
+
+def test_buckets_come_in_an_order_that_does_not_follow_length():
+    made = bucketed(many(1000, size=16), lengths_of, np.random.default_rng(1))
+    longest = [lengths_of(part).max() for part in made]
+    assert abs(np.corrcoef(longest, np.arange(len(longest)))[0, 1]) < 0.4
+
+
+def test_buckets_mix_users_anew_in_every_pass():
+    made = [
+        {
+            frozenset(p.tolist())
+            for p in bucketed(many(seed=k), lengths_of, np.random.default_rng(k))
+        }
+        for k in (1, 1, 2)
+    ]
+    assert made[0] == made[1]
+    assert len(made[0] & made[2]) < len(made[0]) / 2
+
+
+def test_the_rest_of_a_pass_is_of_users_of_any_length():
+    """It weighs more by user, so it may not always be the longest or the shortest."""
+    found = []
+    for seed in range(40):
+        made = bucketed(many(102, seed=seed), lengths_of, np.random.default_rng(seed))
+        (rest,) = [part for part in made if part.size == 2]
+        found.append(lengths_of(rest).mean())
+    assert np.mean(found) == pytest.approx(lengths_of(np.arange(102) * 3).mean(), abs=4)
+
+
+def test_a_small_platform_does_not_meet_a_user_many_times_in_one_batch():
+    made = bucketed(many(8, epochs=20, size=4), lengths_of, np.random.default_rng(0))
+    assert all(np.unique(part).size >= 3 for part in made)
+
+
+def test_threads_are_set_inside_and_given_back():
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
+def test_columns_without_targets_change_nothing(workspace, encoder):
+    users = workspace.sequences.training_users
+    batch = workspace.sequences.training_batch(users, np.random.default_rng(4))
+    trimmed = batch.trimmed()
+    assert trimmed.items.shape[1] < batch.items.shape[1]
+    both = [
+        content_loss(encoder, one, workspace.content, np.random.default_rng(5), 20)
+        for one in (batch, trimmed)
+    ]
+    gradients = [torch.autograd.grad(loss, list(encoder.parameters())) for loss in both]
+    torch.testing.assert_close(both[0], both[1])
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_the_gradient_of_the_federated_objective_is_that_of_plain_scores(workspace, encoder):
+    """Items embedded once a step, running sums and the fused softmax against none of them."""
+    doubled, content = copy.deepcopy(encoder).double(), workspace.content.double()
+    batch = workspace.sequences.training_batch(
+        workspace.sequences.training_users, np.random.default_rng(4)
+    )
+    fast = content_loss(doubled, batch, content, np.random.default_rng(5), 20)
+    negatives = np.random.default_rng(5).integers(0, ITEMS, size=20)
+    query = queries(doubled, batch, content, torch.from_numpy(batch.targets >= 0))
+    slow = slow_softmax(content_logits(doubled, query, content), batch, negatives)
+    parameters = list(doubled.parameters())
+    for one, other in zip(
+        torch.autograd.grad(fast, parameters), torch.autograd.grad(slow, parameters), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
 
 def test_generators_differ_by_seed_and_purpose_and_not_by_process():
