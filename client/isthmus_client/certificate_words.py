@@ -20,14 +20,16 @@ _LABELS = {
     "item_knn": "item-kNN",
     "prior": "the text prior",
     "local": "the platform's own trained model",
+    "content": "the released encoder alone",
     "federated": "the release as it is",
-    "personalised": "the release with a private head",
+    "personalised": "the release fitted further at home",
 }
 _KINDS: dict[Kind, str] = {
     "popularity": "the data",
     "item_knn": "the data",
     "content": "the stored encoder",
     "full": "the stored encoder and head",
+    "ranker": "the stored encoder and ranker",
     "ranks": "stored ranks",
 }
 

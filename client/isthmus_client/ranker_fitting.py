@@ -56,11 +56,12 @@ def fit_ranker(
     begin = trainer.judge.rank(ranker)
     keeper.note(0.0, begin.mean_ndcg, ranker.state_dict(), judged=0.0 if careful else None)
     random = generator(seed, "ranker alone", trainer.platform)
-    optimiser = ranker_optimiser(ranker, trainer.data.settings)
+    settings = trainer.data.settings
+    optimiser = ranker_optimiser(ranker, settings.learning_rate, settings.weight_decay)
     rows = np.arange(len(trainer.examples))
     for epoch in range(1, epochs + 1 if rows.size else 1):
-        _cool(optimiser, trainer.data.settings.learning_rate, epoch, epochs)
-        size = Settings(batch_size=trainer.data.settings.batch_size)
+        _cool(optimiser, settings.learning_rate, epoch, epochs)
+        size = Settings(batch_size=settings.batch_size)
         train_ranker(ranker, trainer.examples, batches(rows, size, 1.0, random), optimiser)
         now = trainer.judge.rank(ranker)
         judged = sure_gain(now.ndcg, begin.ndcg) if careful else None

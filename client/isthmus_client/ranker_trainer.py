@@ -80,22 +80,21 @@ class RankerTrainer:
     def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
         """Validate the received ranker (if the plan says so), then train from it."""
         started = time.perf_counter()
-        ranker = _load(parameters)
+        ranker = ranker_of(parameters)
         metrics = self._validate(ranker) if plan.validate else {}
         random = generator(plan.seed, "ranker round", self.platform, plan.round)
         settings = Settings(batch_size=plan.batch_size, max_steps=plan.max_steps)
         rows = torch.arange(len(self.examples)).numpy()
         parts = batches(rows, settings, plan.local_epochs, random) if rows.size else []
-        loss = train_ranker(
-            ranker, self.examples, parts, ranker_optimiser(ranker, self.data.settings)
-        )
+        optimiser = ranker_optimiser(ranker, plan.learning_rate, plan.weight_decay)
+        loss = train_ranker(ranker, self.examples, parts, optimiser)
         done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
         return LocalResult(split(ranker)[0], max(int(rows.size), 1), {**metrics, **done})
 
     def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
         """Validation metrics of the ranker as received."""
         del plan  # the window is the platform's own
-        return self._validate(_load(parameters))
+        return self._validate(ranker_of(parameters))
 
     def _validate(self, ranker: SharedRanker) -> dict[str, float]:
         ranking = self.judge.rank(ranker)
@@ -105,7 +104,17 @@ class RankerTrainer:
         return {f"validation/{name}": ranking.summary()[name] for name in names}
 
 
-def _load(parameters: Shared) -> SharedRanker:
+def ranker_of(parameters: Shared) -> SharedRanker:
+    """A ranker with the given parameters.
+
+    Raises:
+        MessageRefusedError: names or shapes differ from a ranker's.
+    """
     ranker = initial_ranker(RankerConfig(), seed=0)
     merge(ranker, parameters)
     return ranker
+
+
+def initial_ranker_parameters(seed: int) -> Shared:
+    """The ranker's parameters of round 0."""
+    return split(initial_ranker(RankerConfig(), seed))[0]

@@ -207,8 +207,8 @@ def ranker_loss(ranker: SharedRanker, examples: Examples, rows: Ints) -> Tensor:
     return loss
 
 
-def ranker_optimiser(ranker: SharedRanker, settings: RankerSettings) -> torch.optim.AdamW:
-    """AdamW with the ranker's settings."""
-    return torch.optim.AdamW(
-        ranker.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+def ranker_optimiser(
+    ranker: SharedRanker, learning_rate: float, weight_decay: float
+) -> torch.optim.AdamW:
+    """AdamW over all of the ranker."""
+    return torch.optim.AdamW(ranker.parameters(), lr=learning_rate, weight_decay=weight_decay)

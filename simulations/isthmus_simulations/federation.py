@@ -7,18 +7,26 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from safetensors.numpy import load, save
+
 from isthmus.encoder import EncoderConfig
-from isthmus.files import write_json
+from isthmus.files import write_bytes, write_json
+from isthmus.parameters import Shared
 from isthmus_client.federated_trainer import FederatedTrainer, initial_parameters
 from isthmus_client.local_training import CurvePoint
 from isthmus_client.platform_files import load_platform, save_platform
+from isthmus_client.ranker_trainer import RankerData, RankerTrainer, initial_ranker_parameters
+from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.workspace import Workspace
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.history import RunResult
 from isthmus_simulations.engines.runner import run_federation
 from isthmus_simulations.job import Job
+from isthmus_simulations.stages import encoder_of
 
 _CONFIG = "encoder.json"
+_ENCODER = "encoder.safetensors"
+_RANKER = "ranker.json"
 
 
 def federate(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
@@ -45,6 +53,46 @@ def federate(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
             workers=job.workers,
             resume=not store.is_empty(),
         )
+
+
+def federate_ranker(job: Job, data: Sequence[RankerData], encoder: Shared) -> RunResult:
+    """Run, or resume, the rounds that train the shared ranker around a released encoder."""
+    options, plan = job.options, job.plan
+    in_memory = options.engine == "memory"
+    module = encoder_of(encoder, plan.encoder)
+    folders = [] if in_memory else _save_release(options.out / "platforms", data, encoder)
+    store = CheckpointStore(options.out / "ranker-rounds")
+    with job.progress.track("federation of the ranker, rounds", plan.rounds) as advance:
+        return run_federation(
+            options.engine,
+            server_config=plan.ranker_server(f"{options.out.name}-ranker", len(data)),
+            initial=initial_ranker_parameters(plan.seed),
+            store=store,
+            receipts=options.out / "outbox" / "ranker",
+            folders=folders,
+            trainer_factory=None if in_memory else ranker_trainer_from_folder,
+            trainers=[RankerTrainer(each, module) for each in data] if in_memory else [],
+            on_round=lambda _: advance(1),
+            workers=job.workers,
+            resume=not store.is_empty(),
+        )
+
+
+def _save_release(parent: Path, data: Sequence[RankerData], encoder: Shared) -> list[Path]:
+    """Write what another process needs for the ranker's rounds beside the saved platforms."""
+    write_bytes(parent / _ENCODER, save(dict(encoder.tensors)))
+    write_json(parent / _RANKER, {"seed": data[0].seed, "settings": asdict(data[0].settings)})
+    return [parent / each.workspace.platform.name for each in data]
+
+
+def ranker_trainer_from_folder(folder: Path) -> RankerTrainer:
+    """The ranker's trainer of a platform that `federate` saved; Ray's workers call it."""
+    config = EncoderConfig(**json.loads((folder.parent / _CONFIG).read_text()))
+    told = json.loads((folder.parent / _RANKER).read_text())
+    workspace = Workspace(load_platform(folder), config.max_events)
+    encoder = encoder_of(Shared(load((folder.parent / _ENCODER).read_bytes())), config)
+    settings = RankerSettings(**told["settings"])
+    return RankerTrainer(RankerData(workspace, told["seed"], settings), encoder)
 
 
 def _save(parent: Path, workspaces: Sequence[Workspace], config: EncoderConfig) -> list[Path]:

@@ -56,6 +56,7 @@ class Outcome:
     prepared: Prepared
     workspaces: tuple[Workspace, ...]
     run: RunResult
+    ranking: RunResult  # the rounds that trained the shared ranker
     platforms: dict[str, PlatformResults]
     newcomer: Newcomer | None
 
@@ -142,6 +143,8 @@ def _config(outcome: Outcome) -> dict[str, Any]:
         "text_encoder_fingerprint": outcome.prepared.encoder_fingerprint,
         "best_round": outcome.run.best_round,
         "release_fingerprint": outcome.run.best.fingerprint(),
+        "ranker_best_round": outcome.ranking.best_round,
+        "ranker_fingerprint": outcome.ranking.best.fingerprint(),
     }
 
 

@@ -9,6 +9,7 @@ from isthmus.encoder import EncoderConfig
 from isthmus.messages import RoundPlan
 from isthmus_client.federated_trainer import settings_of
 from isthmus_client.personalise import HeadSettings
+from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.training import Settings
 from isthmus_server.config import ServerConfig
 from isthmus_server.optimisers import FedAvg, ServerOptimiser, server_optimiser
@@ -38,6 +39,7 @@ class TrainingPlan:
         )
     )
     head: HeadSettings = field(default_factory=HeadSettings)
+    ranker: RankerSettings = field(default_factory=RankerSettings)
     optimiser: ServerOptimiser = field(default_factory=FedAvg)
 
     @property
@@ -49,6 +51,23 @@ class TrainingPlan:
     def settings(self) -> Settings:
         """Of local training, outside the federation too."""
         return settings_of(self.round)
+
+    @property
+    def ranker_round(self) -> RoundPlan:
+        """What a round of the ranker's federation asks for: one pass over the examples."""
+        settings = self.ranker
+        return RoundPlan(
+            "",
+            0,
+            0,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+
+    def ranker_server(self, run_id: str, platforms: int) -> ServerConfig:
+        """The server's configuration of the ranker's rounds."""
+        return replace(self.server(run_id, platforms), plan=self.ranker_round)
 
     def server(self, run_id: str, platforms: int) -> ServerConfig:
         """The server's configuration of one run."""

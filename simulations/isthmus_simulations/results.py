@@ -22,6 +22,7 @@ ModelName = Literal[
     "own_history",
     "item_knn",
     "prior",
+    "content",
     "local",
     "federated",
     "personalised",

@@ -15,6 +15,7 @@ _LABELS: dict[str, str] = {
     "own_history": "Own history",
     "item_knn": "Item-kNN",
     "prior": "Text prior",
+    "content": "Content",
     "local": "Local",
     "release": "Release",
     "federated": "Federated",

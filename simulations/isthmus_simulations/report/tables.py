@@ -20,7 +20,7 @@ from isthmus_simulations.results import (
 GROUPS: tuple[tuple[str, tuple[ModelName, ...]], ...] = (
     ("Untrained baselines", ("popularity", "own_history", "item_knn", "prior")),
     ("Alone", ("local",)),
-    ("Federation", ("federated", "personalised")),
+    ("Federation", ("content", "federated", "personalised")),
     ("Upper bound", ("pooled",)),
 )
 

@@ -21,6 +21,7 @@ _SHORT: dict[ModelName, str] = {
     "own_history": "Own",
     "item_knn": "kNN",
     "prior": "Prior",
+    "content": "Content",
     "federated": "Fed.",
     "personalised": "Person.",
 }

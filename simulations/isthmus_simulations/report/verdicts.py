@@ -21,8 +21,9 @@ _IN_WORDS: dict[ModelName, str] = {
     "own_history": "own-history frequency",
     "item_knn": "item-kNN",
     "prior": "the untrained text prior",
+    "content": "the released encoder alone",
     "local": "the locally trained model",
-    "federated": "the federated model",
+    "federated": "the release as it is",
     "personalised": "the personalised federated model",
     "pooled": "the pooled model",
 }
