@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
 from isthmus.encoder import SharedEncoder
+from isthmus.errors import ScenarioError
 from isthmus.files import digest, write_text
 from isthmus.progress import Progress
 from isthmus.statistics import paired_bootstrap
@@ -25,6 +26,7 @@ from isthmus_client.day_one import (
     Day,
     Fit,
     Measured,
+    Recipe,
     fit_both_sasrec,
     measure,
     measure_days,
@@ -32,6 +34,7 @@ from isthmus_client.day_one import (
 )
 from isthmus_client.figures import Metrics, PairedDifference
 from isthmus_client.gate import decide
+from isthmus_client.sasrec import SasRecSettings
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.federation import federate
 from isthmus_simulations.job import Clock, Job
@@ -54,12 +57,14 @@ class Grid:
     Attributes:
         newcomers: platforms that take a turn; empty = every platform of each scenario.
         options: everything else; `out` is the benchmark's folder, `seed` the first seed.
+        sasrec: how the fully trained own model is trained.
     """
 
     scenarios: tuple[str, ...]
     seeds: int
     newcomers: tuple[str, ...]
     options: SimulationOptions
+    sasrec: SasRecSettings = SasRecSettings()  # noqa: RUF009 - frozen
 
 
 def run_grid(grid: Grid, progress: Progress) -> tuple[Cell, ...]:
@@ -72,11 +77,11 @@ def run_grid(grid: Grid, progress: Progress) -> tuple[Cell, ...]:
     for scenario in grid.scenarios:
         for seed in range(grid.options.seed, grid.options.seed + grid.seeds):
             options = grid.options.model_copy(update={"scenario": scenario, "seed": seed})
-            cells += _turns(options, grid.newcomers, progress)
+            cells += _turns(options, grid, progress)
     return tuple(cells)
 
 
-def _turns(options: SimulationOptions, wanted: Sequence[str], progress: Progress) -> list[Cell]:
+def _turns(options: SimulationOptions, grid: Grid, progress: Progress) -> list[Cell]:
     """One scenario and seed, every platform in turn."""
     prepared = prepare(
         load_scenario(options.scenario),
@@ -87,28 +92,36 @@ def _turns(options: SimulationOptions, wanted: Sequence[str], progress: Progress
         encoder=options.encoder,
         progress=progress,
     )
-    names = [p.name for p in prepared.platforms if not wanted or p.name in wanted]
+    wanted = grid.newcomers
+    known = [platform.name for platform in prepared.platforms]
+    if unknown := [name for name in wanted if name not in known]:
+        raise ScenarioError(
+            f"scenario {options.scenario} has no platform {', '.join(unknown)}",
+            hint=f"choose among {', '.join(known)}",
+        )
+    names = [name for name in known if not wanted or name in wanted]
     cells = []
     with progress.track(f"{Path(options.scenario).stem}, seed {options.seed}", len(names)) as bar:
         for name in names:
-            cells.append(_cell(options, name, prepared, progress))
+            turn = options.model_copy(update={"newcomer": name})
+            cells.append(_cell(turn, grid, prepared, progress))
             bar(1)
     return cells
 
 
-def _cell(
-    options: SimulationOptions, newcomer: str, prepared: Prepared, progress: Progress
-) -> Cell:
+def _cell(options: SimulationOptions, grid: Grid, prepared: Prepared, progress: Progress) -> Cell:
     """A finished cell from disk, or a new one."""
-    scenario = Path(options.scenario).stem
-    folder = options.out / "cells" / f"{scenario}-{newcomer}-{options.seed}"
-    mine = options.model_copy(update={"newcomer": newcomer, "out": folder})
-    begun = json.dumps(configuration(mine), sort_keys=True)
-    identity = digest(begun.encode(), REFERENCE[0].encode(), repr(SIZES).encode())
+    name = f"{Path(options.scenario).stem}-{options.newcomer}-{options.seed}"
+    folder = options.out / "cells" / name
+    begun = json.dumps(configuration(options), sort_keys=True)
+    identity = digest(begun.encode(), repr((REFERENCE[0], grid.sasrec, SIZES)).encode())
     if (found := _read(folder / CELL, identity)) is not None:
         return found
     _claim(folder, digest(begun.encode()))
-    cell = _compute(mine, scenario, identity, prepared, progress)
+    plan = plan_for(options, content=prepared.platforms[0].vectors.shape[1])
+    mine = options.model_copy(update={"out": folder})
+    job = Job(mine, plan, progress, Stages(folder / "stages"), Clock())
+    cell = _compute(job, replace(recipe_of(plan), sasrec=grid.sasrec), identity, prepared)
     write_text(folder / CELL, cell.model_dump_json(indent=2) + "\n")
     return cell
 
@@ -130,31 +143,24 @@ def _claim(folder: Path, federation: str) -> None:
     write_text(mark, federation)
 
 
-def _compute(
-    options: SimulationOptions,
-    scenario: str,
-    identity: str,
-    prepared: Prepared,
-    progress: Progress,
-) -> Cell:
+def _compute(job: Job, recipe: Recipe, identity: str, prepared: Prepared) -> Cell:
     """Federate the others, then measure the newcomer's days."""
-    plan = plan_for(options, content=prepared.platforms[0].vectors.shape[1])
-    job = Job(options, plan, progress, Stages(options.out / "stages"), Clock())
-    events = plan.encoder.max_events
-    own = {p.name: Workspace(p, events) for p in prepared.platforms}
-    newcomer = own.pop(str(options.newcomer))
+    events = recipe.encoder.max_events
+    own = {platform.name: Workspace(platform, events) for platform in prepared.platforms}
+    newcomer = own.pop(str(job.options.newcomer))
     with job.clock.stage("federation"):
         run = federate(job, tuple(own.values()))
-    release = encoder_of(run.best, plan.encoder)
+    release = encoder_of(run.best, recipe.encoder)
     with job.clock.stage("newcomer"):
-        days = _days(job, newcomer, release)
+        days = _days(job, recipe, newcomer, release)
     with job.clock.stage("own model on all users"):
-        full = _reference(job, newcomer, release, days[-1])
+        name, fit = REFERENCE
+        full = days[-1].models.get(name) or measure(newcomer, fit, release, recipe)
     return Cell(
         identity=identity,
-        scenario=scenario,
+        scenario=Path(job.options.scenario).stem,
         newcomer=newcomer.platform.name,
-        seed=options.seed,
+        seed=recipe.seed,
         members=tuple(own),
         users=days[-1].users,
         items=newcomer.items,
@@ -162,25 +168,19 @@ def _compute(
         reference=REFERENCE[0],
         reference_metrics=Metrics.of(full.test),
         reference_seconds=full.seconds,
-        sizes=tuple(_size(day, full, options.seed) for day in days),
+        sizes=tuple(_size(day, full, recipe.seed) for day in days),
         seconds=job.clock.seconds,
     )
 
 
-def _reference(job: Job, newcomer: Workspace, release: SharedEncoder, everyone: Day) -> Measured:
-    """The own model with all own users; it may be among those of the last day already."""
-    name, fit = REFERENCE
-    found = everyone.models.get(name)
-    return found or measure(newcomer, fit, release, recipe_of(job.plan))
-
-
-def _days(job: Job, newcomer: Workspace, release: SharedEncoder) -> tuple[Day, ...]:
+def _days(job: Job, recipe: Recipe, newcomer: Workspace, release: SharedEncoder) -> tuple[Day, ...]:
+    """Every size, and all own users."""
     total = task_count(newcomer, SIZES, everyone=True)
     with job.progress.track(f"newcomer {newcomer.platform.name}", total) as advance:
         return measure_days(
             newcomer,
             release,
-            recipe_of(job.plan),
+            recipe,
             sizes=SIZES,
             everyone=True,
             workers=job.workers,
