@@ -64,7 +64,9 @@ class Sequences:
         self._max_events = max_events
         self._horizon = horizon
         self._gaps = gap_buckets(histories)
-        self._first, self._rank_after = _first_encounters(histories, stop)
+        first, rank_after = _first_encounters(histories, stop)
+        self._first, self._rank_after = _narrow(first), _narrow(rank_after)
+        self._beyond = _narrow(np.searchsorted(first, stop))  # rank after a user's last one
 
     @property
     def training_users(self) -> Ints:
@@ -72,8 +74,7 @@ class Sequences:
         start = self._histories.offsets[:-1]
         has = np.zeros(self._histories.users, dtype=bool)
         inside = start < self._stop
-        rank_end = np.searchsorted(self._first, self._stop)
-        has[inside] = self._rank_after[start[inside]] < rank_end[inside]
+        has[inside] = self._rank_after[start[inside]] < self._beyond[inside]
         return np.flatnonzero(has)
 
     def latest(self, users: Ints) -> Batch:
@@ -133,11 +134,17 @@ class Sequences:
     def _targets(self, users: Ints, position: Ints, random: np.random.Generator) -> Ints:
         """A coming first encounter of each position, -1 where none is left. (users, seq)."""
         lowest = self._rank_after[position]
-        beyond = np.searchsorted(self._first, self._stop[users])[:, None]
+        beyond = self._beyond[users][:, None]
         highest = np.minimum(lowest + self._horizon, beyond)
         drawn = lowest + (random.random(position.shape) * (highest - lowest)).astype(np.int64)
         place = self._first[np.minimum(drawn, self._first.size - 1)]
         return np.where(drawn < beyond, self._histories.items[place], -1).astype(np.int64)
+
+
+def _narrow(column: Ints) -> npt.NDArray[np.int32] | Ints:
+    """In half the memory where the numbers allow it."""
+    fits = int(column.max(initial=0)) <= np.iinfo(np.int32).max
+    return column.astype(np.int32) if fits else column
 
 
 def gap_buckets(histories: Histories) -> npt.NDArray[np.int8]:
