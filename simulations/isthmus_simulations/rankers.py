@@ -65,6 +65,13 @@ def train_rankers(
         The ranker's federation, and each platform's rankers by its name.
     """
     data = [RankerData(w, job.plan.seed, job.plan.ranker) for w in workspaces]
+    with job.progress.track("signals of users and items", len(data)) as advance:
+
+        def make(each: RankerData) -> None:
+            each.make()
+            advance(1)
+
+        job.parallel(make, data)
     run = federate_ranker(job, data, release)
     encoders = {"release": release, POOLED: pooled.parameters}
     made = _without_federation(job, data, run.best, encoders, alone)

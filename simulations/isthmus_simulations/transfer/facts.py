@@ -17,7 +17,7 @@ from isthmus_client.figures import Count, Figures, Seconds, Share
 Ints = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 
-Role = Literal["baseline", "federated", "bound"]
+Role = Literal["baseline", "own", "federated", "bound"]
 """What a platform has alone; what the federation gives it; what nobody could have."""
 
 
@@ -91,11 +91,17 @@ class ModelFacts(Figures):
 
 
 class GateFacts(Figures):
-    """What the no-harm gate decided on the validation window."""
+    """What the no-harm gate decided on the validation window.
+
+    Attributes:
+        incumbent: the best of all that the platform has alone, the own recipe included.
+        baseline: the best of the established baselines.
+    """
 
     decision: Literal["federated", "local"]
     served: str
     incumbent: str
+    baseline: str
     users: Count
 
 

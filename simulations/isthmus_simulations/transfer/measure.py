@@ -17,12 +17,16 @@ from isthmus_client.evaluate import Evaluator
 from isthmus_client.gate import decide
 from isthmus_client.local_training import CurvePoint
 from isthmus_client.platform import Platform
-from isthmus_client.ranking import Ranking, Task, rank
+from isthmus_client.ranker_model import Blocks, rank_models
+from isthmus_client.ranking import Ranking, Task, Window, rank
+from isthmus_client.signals.cut import window_cut
 from isthmus_client.training import generator
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
 from isthmus_simulations.federation import federate
 from isthmus_simulations.job import Job
+from isthmus_simulations.rankers import train_rankers
+from isthmus_simulations.stages import Trained
 from isthmus_simulations.training import train_without_federation
 from isthmus_simulations.transfer.facts import (
     Cell,
@@ -76,6 +80,8 @@ def measure(platforms: Sequence[Platform], job: Job, draw: Draw) -> Cell:
         run = federate(job, workspaces)
     with job.clock.stage("training alone and pooled"):
         alone, pooled = train_without_federation(job, workspaces)
+    with job.clock.stage("rankers"):
+        ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled)
     facts: dict[str, PlatformFacts] = {}
     values: dict[str, PlatformValues] = {}
     total = len(workspaces) * len(MODELS)
@@ -86,7 +92,7 @@ def measure(platforms: Sequence[Platform], job: Job, draw: Draw) -> Cell:
         for workspace in workspaces:
             name = workspace.platform.name
             mine = alone[name]
-            seat = Seat(workspace, job.plan, mine.parameters, run.best, pooled.parameters)
+            seat = Seat(workspace, job.plan, mine.parameters, run.best, rankers[name])
             contenders = {}
             for model, entry in MODELS.items():
                 contenders[model] = entry.fit(seat)
@@ -95,8 +101,8 @@ def measure(platforms: Sequence[Platform], job: Job, draw: Draw) -> Cell:
             values[name] = found
             facts[name] = facts[name].model_copy(
                 update={
-                    "federated": federated_costs(run, name),
-                    "local": local_costs(mine.curves[name]),
+                    "federated": federated_costs(run, ranking, name),
+                    "local": local_costs(mine, rankers[name].curves["local"], name),
                     "bytes_per_round": _bytes_per_round(run, name),
                 }
             )
@@ -122,11 +128,11 @@ def _platform(
 ) -> tuple[PlatformValues, PlatformFacts]:
     """One platform's gate on the validation window, then its test window."""
     gate_task = Evaluator(workspace, "validation", "gate").task
-    judged = {n: rank(gate_task, c.scorer("validation")) for n, c in contenders.items()}
+    judged = _ranked(workspace, "validation", gate_task, contenders)
     gate = _gate(judged, draw.seed)
     whole = Evaluator(workspace, "test").task
     task = _drawn(whole, draw.of(whole.users.size, workspace.platform.name))
-    ranked = {name: rank(task, c.scorer("test")) for name, c in contenders.items()}
+    ranked = _ranked(workspace, "test", task, contenders)
     histories = workspace.platform.histories
     facts = PlatformFacts(
         users=histories.users,
@@ -140,15 +146,27 @@ def _platform(
     return _values(workspace, task, ranked, judged), facts
 
 
+def _ranked(
+    workspace: Workspace, window: Window, task: Task, contenders: Mapping[str, Contender]
+) -> dict[str, Ranking]:
+    """Everybody's rankings; models with a ranker share the work of making signals."""
+    scorers = {name: contender.scorer(window) for name, contender in contenders.items()}
+    signalled = {n: s.model for n, s in scorers.items() if isinstance(s, Blocks)}
+    found = rank_models(workspace, window_cut(workspace, window), task, signalled)
+    return {n: found[n] if n in found else rank(task, s) for n, s in scorers.items()}
+
+
 def _gate(judged: Mapping[str, Ranking], seed: int) -> GateFacts:
     """The decision of the very gate that platforms use."""
-    own = tuple(name for name, entry in MODELS.items() if entry.role == "baseline")
+    own = tuple(name for name, entry in MODELS.items() if entry.role in {"baseline", "own"})
+    baselines = [name for name in own if MODELS[name].role == "baseline"]
     qualities = {name: ranking.ndcg for name, ranking in judged.items()}
     found = decide(CANDIDATE, qualities, own, seed=seed)
     return GateFacts(
         decision=found.decision,
         served=found.served,
         incumbent=found.incumbent,
+        baseline=max(baselines, key=lambda name: judged[name].mean_ndcg or 0.0),
         users=found.users,
     )
 
@@ -193,25 +211,46 @@ def _values(
     )
 
 
-def federated_costs(run: RunResult, platform: str) -> tuple[CostPoint, ...]:
-    """A platform's validation after every round, with its own seconds and bytes so far."""
-    seconds, size = 0.0, 0
+def federated_costs(run: RunResult, ranking: RunResult, platform: str) -> tuple[CostPoint, ...]:
+    """Validation after every round of the ranker, with the platform's seconds and bytes so far.
+
+    They begin with all rounds of the encoder up to the released one. Making signals is not
+    counted: the platform does it once, with the federation or alone.
+    """
+    seconds, size = _spent(run, platform, run.best_round)
     points = []
-    records = {record.round: record.platforms.get(platform) for record in run.rounds}
-    for number, scores in enumerate(run.validation):
-        part = records.get(number)
-        if part is not None:
-            seconds += float(part.metrics.get("seconds", 0.0))
-            size += part.bytes_down + part.bytes_up
-        ndcg = scores.get(platform)
-        points.append(CostPoint(step=float(number), seconds=seconds, bytes=size, ndcg=ndcg))
+    for number, scores in enumerate(ranking.validation):
+        more, bytes_more = _spent(ranking, platform, number)
+        points.append(
+            CostPoint(
+                step=float(number),
+                seconds=seconds + more,
+                bytes=size + bytes_more,
+                ndcg=scores.get(platform),
+            )
+        )
     return tuple(points)
 
 
-def local_costs(curve: Sequence[CurvePoint]) -> tuple[CostPoint, ...]:
-    """The same of training alone, counted from the first pass on; nothing is sent."""
+def _spent(run: RunResult, platform: str, last: int) -> tuple[float, int]:
+    """A platform's own seconds and its bytes both ways in rounds 1 to `last`."""
+    parts = [r.platforms.get(platform) for r in run.rounds if 1 <= r.round <= last]
+    there = [part for part in parts if part is not None]
+    seconds = sum(float(part.metrics.get("seconds", 0.0)) for part in there)
+    return seconds, sum(part.bytes_down + part.bytes_up for part in there)
+
+
+def local_costs(
+    alone: Trained, curve: Sequence[CurvePoint], platform: str
+) -> tuple[CostPoint, ...]:
+    """The same of the whole recipe alone: its encoder up to the best pass, then its ranker."""
     start = curve[0].seconds if curve else 0.0
-    return tuple(CostPoint(step=p.step, seconds=p.seconds - start, ndcg=p.ndcg) for p in curve)
+    own = alone.curves[platform]
+    spent = sum(point.seconds for point in own if point.step == alone.best) - own[0].seconds
+    return tuple(
+        CostPoint(step=p.step, seconds=max(spent, 0.0) + p.seconds - start, ndcg=p.ndcg)
+        for p in curve
+    )
 
 
 def _bytes_per_round(run: RunResult, platform: str) -> float:

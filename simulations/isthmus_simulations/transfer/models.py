@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from isthmus.parameters import Shared
 from isthmus_client.classical import (
@@ -13,9 +13,13 @@ from isthmus_client.classical import (
     fit_recent_popularity,
 )
 from isthmus_client.contender import Contender
+from isthmus_client.lightgbm_ranker import fit_lightgbm
 from isthmus_client.personalise import Personalised, personalise
+from isthmus_client.ranker_model import RankerModel
+from isthmus_client.sasrec import SasRecSettings, fit_sasrec
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.plan import TrainingPlan
+from isthmus_simulations.rankers import Rankers
 from isthmus_simulations.stages import encoder_of
 from isthmus_simulations.transfer.contenders import content_contender, headed_contender
 from isthmus_simulations.transfer.facts import Role
@@ -23,19 +27,19 @@ from isthmus_simulations.transfer.facts import Role
 
 @dataclass(frozen=True)
 class Seat:
-    """One platform in one cell, with the encoders that were trained for it.
+    """One platform in one cell, with all that was trained for it.
 
     Attributes:
-        alone: parameters that the platform trained by itself.
-        release: the federation's.
-        pooled: trained on everybody's raw histories.
+        alone: the encoder that the platform trained by itself.
+        release: the federation's encoder.
+        rankers: encoders with their rankers: alone, released, fitted further, pooled.
     """
 
     workspace: Workspace
     plan: TrainingPlan
     alone: Shared
     release: Shared
-    pooled: Shared
+    rankers: Rankers
 
 
 @dataclass(frozen=True)
@@ -51,21 +55,27 @@ def _alone(fit: Callable[[Workspace], Contender]) -> Callable[[Seat], Contender]
     return lambda seat: fit(seat.workspace)
 
 
-def _local(seat: Seat) -> Contender:
-    return headed_contender("local", seat.workspace, _with_head(seat, seat.alone))
+def _sasrec(seat: Seat) -> Contender:
+    timed = seat.workspace.platform.histories.timed
+    settings = replace(SasRecSettings(), targets="horizon" if timed else "next")
+    return fit_sasrec(seat.workspace, settings, seed=seat.plan.seed)
 
 
-def _federated(seat: Seat) -> Contender:
+def _lightgbm(seat: Seat) -> Contender:
+    return fit_lightgbm(seat.workspace, seed=seat.plan.seed)
+
+
+def _text_and_id(seat: Seat) -> Contender:
+    return headed_contender("text_and_id", seat.workspace, _with_head(seat, seat.alone))
+
+
+def _content(seat: Seat) -> Contender:
     release = encoder_of(seat.release, seat.plan.encoder)
-    return content_contender("federated", seat.workspace, release)
+    return content_contender("content", seat.workspace, release)
 
 
-def _personalised(seat: Seat) -> Contender:
-    return headed_contender("personalised", seat.workspace, _with_head(seat, seat.release))
-
-
-def _pooled(seat: Seat) -> Contender:
-    return headed_contender("pooled", seat.workspace, _with_head(seat, seat.pooled))
+def _fedavg_tuned(seat: Seat) -> Contender:
+    return headed_contender("fedavg_tuned", seat.workspace, _with_head(seat, seat.release))
 
 
 def _with_head(seat: Seat, parameters: Shared) -> Personalised:
@@ -74,21 +84,40 @@ def _with_head(seat: Seat, parameters: Shared) -> Personalised:
     return personalise(seat.workspace, encoder, seat.plan.head, seed=seat.plan.seed)
 
 
+def _ranker(name: str, model: Callable[[Rankers], RankerModel]) -> Callable[[Seat], Contender]:
+    """A model that was trained before all others, with the seconds that it took."""
+
+    def fit(seat: Seat) -> Contender:
+        seconds = seat.rankers.seconds.get(name, 0.0)
+        return model(seat.rankers).contender(name, seat.workspace, seconds)
+
+    return fit
+
+
 MODELS: dict[str, Entry] = {
     "popularity": Entry("baseline", _alone(fit_popularity)),
     "recent_popularity": Entry("baseline", _alone(fit_recent_popularity)),
     "item_knn": Entry("baseline", _alone(fit_item_knn)),
     "prior": Entry("baseline", _alone(fit_prior)),
-    "local": Entry("baseline", _local),
-    "federated": Entry("federated", _federated),
-    "personalised": Entry("federated", _personalised),
-    "pooled": Entry("bound", _pooled),
+    "sasrec": Entry("baseline", _sasrec),
+    "lightgbm": Entry("baseline", _lightgbm),
+    "text_and_id": Entry("baseline", _text_and_id),
+    "local": Entry("own", _ranker("local", lambda rankers: rankers.local)),
+    "content": Entry("federated", _content),
+    "fedavg_tuned": Entry("federated", _fedavg_tuned),
+    "federated": Entry("federated", _ranker("federated", lambda rankers: rankers.federated)),
+    "personalised": Entry(
+        "federated", _ranker("personalised", lambda rankers: rankers.personalised)
+    ),
+    "pooled": Entry("bound", _ranker("pooled", lambda rankers: rankers.pooled)),
 }
-"""In the order of a report. Roles: `baseline` is what a platform has without the federation and
-may be the incumbent at its gate; `federated` comes from the federation; `bound` is out of reach."""
+"""In the order of a report. Roles: `baseline` is an established model that a platform fits on its
+own data; `own` is the federation's recipe without the federation; both may be the incumbent at the
+gate. `federated` comes from the federation; `bound` is out of reach."""
 
 CANDIDATE = "personalised"
 """The model that the federation offers to a platform: it has to pass the gate."""
 
-RELEASE, BOUND = "federated", "pooled"
-"""The encoder as released, and the upper bound that the candidate is compared with."""
+RELEASE, RECIPE, BOUND = "federated", "local", "pooled"
+"""The release as it is; the same recipe alone, which tells what the federation itself adds; and the
+upper bound that the candidate is compared with."""

@@ -14,8 +14,8 @@ from isthmus_client.figures import BucketMetrics, PairedDifference
 from isthmus_simulations.transfer.comparing import ALPHA, Verdict, compare
 from isthmus_simulations.transfer.cost import reached, saved
 from isthmus_simulations.transfer.facts import ModelFacts, Values
-from isthmus_simulations.transfer.models import BOUND, CANDIDATE, RELEASE
-from isthmus_simulations.transfer.pooling import ALONE, SERVED, Pooled, SeedView, average
+from isthmus_simulations.transfer.models import BOUND, CANDIDATE, RECIPE, RELEASE
+from isthmus_simulations.transfer.pooling import ALONE, BASELINE, SERVED, Pooled, SeedView, average
 from isthmus_simulations.transfer.results import (
     Comparison,
     ComparisonName,
@@ -39,7 +39,7 @@ class Place:
 
     def strongest(self) -> str | None:
         """The baseline with the best test figure: the harder choice, made by the test users."""
-        own = [m.name for m in self.pooled.seeds[0].facts.models if m.role == "baseline"]
+        own = [m.name for m in self.pooled.seeds[0].facts.models if m.role in {"baseline", "own"}]
         if not self.pooled.users.size:
             return None
         return max(own, key=lambda name: float(self.pooled.ndcg[name].mean()))
@@ -51,6 +51,8 @@ class Place:
             return {}
         return {
             "candidate": (CANDIDATE, ALONE),
+            "baseline": (CANDIDATE, BASELINE),
+            "recipe": (CANDIDATE, RECIPE),
             "harder": (CANDIDATE, strongest),
             "served": (SERVED, ALONE),
             "release": (RELEASE, ALONE),

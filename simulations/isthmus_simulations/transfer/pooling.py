@@ -14,9 +14,10 @@ import numpy as np
 
 from isthmus_simulations.transfer.facts import Ints, PlatformFacts, PlatformValues, Values
 
-ALONE, SERVED = "alone", "served"
-"""Two models that are one model or another in each seed: the incumbent at the platform's gate, that
-is what it would serve without the federation; and what its gate serves with it."""
+ALONE, BASELINE, SERVED = "alone", "baseline", "served"
+"""Three models that are one model or another in each seed: the incumbent at the platform's gate,
+that is what it would serve without the federation; the best of the established baselines there; and
+what the gate serves with the federation."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class SeedView:
         """Place of each model in the values; what stands alone and what is served point to one."""
         places = {model.name: place for place, model in enumerate(self.facts.models)}
         gate = self.facts.gate
-        return {**places, ALONE: places[gate.incumbent], SERVED: places[gate.served]}
+        chosen = {ALONE: gate.incumbent, BASELINE: gate.baseline, SERVED: gate.served}
+        return {**places, **{name: places[model] for name, model in chosen.items()}}
 
     def ndcg(self, model: str) -> Values:
         """NDCG@10 of a model's test users. (test,)."""
@@ -89,7 +91,7 @@ class Pooled:
 def pool(seeds: Sequence[SeedView]) -> Pooled:
     """Average every user's values over the seeds that drew the user."""
     users = np.unique(np.concatenate([view.values.users for view in seeds]))
-    names = (*(model.name for model in seeds[0].facts.models), ALONE, SERVED)
+    names = (*(model.name for model in seeds[0].facts.models), ALONE, BASELINE, SERVED)
     ndcg = {name: average(seeds, users, _of(name)) for name in names}
     return Pooled(tuple(seeds), users, ndcg)
 

@@ -25,7 +25,7 @@ from isthmus_simulations.transfer.facts import CostPoint, Role
 
 SCHEMA_VERSION: Literal[1] = 1
 
-ComparisonName = Literal["candidate", "harder", "served", "release", "bound"]
+ComparisonName = Literal["candidate", "baseline", "recipe", "harder", "served", "release", "bound"]
 
 
 class TrialSummary(Figures):

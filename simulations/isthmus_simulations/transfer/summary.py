@@ -19,7 +19,11 @@ from isthmus_simulations.transfer.results import (
 )
 
 SMALL: Final = 2_000  # users; up to here a platform is a small one
-SMALL_LIFT, LARGE_LIFT = 0.20, 0.05  # over what stands alone
+SMALL_LIFT, LARGE_LIFT = 0.20, 0.05
+OVER: Final[dict[ComparisonName, str]] = {
+    "baseline": "over the best baseline",
+    "recipe": "over the same recipe alone",
+}
 OF_BOUND: Final = 0.97  # of the pooled model
 MOST_ROUNDS, MOST_BYTES = 50, 20_000_000  # bytes of a round and platform, both ways
 CHEAP_USERS: Final = 5_000  # below, a platform is to save computing
@@ -38,9 +42,10 @@ def summarise(platforms: Sequence[PlatformTransfer]) -> Summary:
         cells_harmed_always=_cells_harmed(platforms, "candidate"),
         cells_harmed_served=_cells_harmed(platforms, "served"),
         no_harm_shown=sum(main.no_harm for main in mains),
-        sizes=(
-            _size(f"up to {SMALL:,} users", [p for p in platforms if _is_small(p)], SMALL_LIFT),
-            _size("larger platforms", [p for p in platforms if not _is_small(p)], LARGE_LIFT),
+        sizes=tuple(
+            _size(f"{words}, {size}", held, goal, over)
+            for over, words in OVER.items()
+            for size, held, goal in _by_size(platforms)
         ),
     )
 
@@ -63,12 +68,24 @@ def lift(platform: PlatformTransfer, name: ComparisonName) -> float | None:
     return found.difference.relative if found is not None else None
 
 
+def _by_size(
+    platforms: Sequence[PlatformTransfer],
+) -> tuple[tuple[str, list[PlatformTransfer], float], ...]:
+    """Small and larger platforms, each with the lift that is their goal."""
+    return (
+        (f"up to {SMALL:,} users", [p for p in platforms if _is_small(p)], SMALL_LIFT),
+        ("larger platforms", [p for p in platforms if not _is_small(p)], LARGE_LIFT),
+    )
+
+
 def _is_small(platform: PlatformTransfer) -> bool:
     return platform.users <= SMALL
 
 
-def _size(name: str, platforms: Sequence[PlatformTransfer], goal: float) -> SizeClass:
-    lifts = [x for p in platforms if (x := lift(p, "candidate")) is not None]
+def _size(
+    name: str, platforms: Sequence[PlatformTransfer], goal: float, over: ComparisonName
+) -> SizeClass:
+    lifts = [x for p in platforms if (x := lift(p, over)) is not None]
     return SizeClass(
         name=name,
         platforms=len(lifts),
@@ -112,7 +129,7 @@ def _none(name: str, found: int, note: str = "") -> Goal:
 def _lift_goal(size: SizeClass) -> Goal:
     met = None if size.mean_lift is None else size.mean_lift >= size.goal
     return Goal(
-        name=f"mean lift over alone, {size.name}",
+        name=f"mean lift {size.name}",
         target=f"+{100 * size.goal:.0f} %",
         found=size.mean_lift,
         met=met,
