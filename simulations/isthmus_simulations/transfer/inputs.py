@@ -53,16 +53,17 @@ def prepare_inputs(
         ScenarioError: a scenario is wrong, or two have one name.
     """
     asked = options.scenarios or DEFAULT_SCENARIOS
+    scenarios = [_capped(load_scenario(name), options.max_users) for name in asked]
+    _require_names([scenario.name for scenario in scenarios])
     inputs: list[Input] = []
     notes: list[str] = []
-    for name in asked:
+    for name, scenario in zip(asked, scenarios, strict=True):
         try:
-            inputs.append(_prepare(name, options, folder, progress))
+            inputs.append(_prepare(name, scenario, options, folder, progress))
         except DataMissingError as error:
             if options.scenarios:
                 raise
             notes.append(f"{name} is left out: {error} ({error.hint})")
-    _require_names(inputs)
     return tuple(inputs), tuple(notes)
 
 
@@ -75,8 +76,9 @@ def load_input(folders: Sequence[Path]) -> tuple[Platform, ...]:
     return tuple(load_platform(folder) for folder in folders)
 
 
-def _prepare(name: str, options: TransferOptions, folder: Path, progress: Progress) -> Input:
-    scenario = _capped(load_scenario(name), options.max_users)
+def _prepare(
+    asked: str, scenario: Scenario, options: TransferOptions, folder: Path, progress: Progress
+) -> Input:
     prepared = prepare(
         scenario,
         data=options.data_folder,
@@ -91,7 +93,7 @@ def _prepare(name: str, options: TransferOptions, folder: Path, progress: Progre
         save_platform(platform, place)
     return Input(
         name=scenario.name,
-        asked=name,
+        asked=asked,
         folders=folders,
         content=int(prepared.platforms[0].vectors.shape[1]),
         data=data_digest(prepared.platforms),
@@ -114,7 +116,6 @@ def _warnings(scenario: Scenario, prepared: Prepared) -> tuple[str, ...]:
     return tuple(f"{scenario.name}: {line}" for line in prepared.warnings)
 
 
-def _require_names(inputs: Sequence[Input]) -> None:
-    names = [each.name for each in inputs]
+def _require_names(names: Sequence[str]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ScenarioError(f"scenarios of one name were asked for: {', '.join(twice)}")
