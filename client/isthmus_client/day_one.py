@@ -14,16 +14,21 @@ from typing import Final
 
 import numpy as np
 
-from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
+from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.progress import Advance
+from isthmus.ranker import RankerConfig, initial_ranker
 from isthmus_client.classical import fit_item_knn, fit_recent_popularity
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import train_alone
-from isthmus_client.personalise import HeadSettings, personalise
+from isthmus_client.ranker_fitting import fit_ranker
+from isthmus_client.ranker_model import RankerModel, rank_models
+from isthmus_client.ranker_trainer import RankerData, RankerTrainer
+from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.ranking import Ranking
 from isthmus_client.sasrec import SasRecSettings, fit_sasrec
 from isthmus_client.sequences import Ints, Targets
+from isthmus_client.signals.cut import window_cut
 from isthmus_client.training import Settings, generator
 from isthmus_client.workspace import Workspace
 
@@ -42,7 +47,7 @@ class Recipe:
 
     encoder: EncoderConfig
     training: Settings
-    head: HeadSettings
+    ranker: RankerSettings
     passes: int
     patience: int
     seed: int
@@ -50,8 +55,8 @@ class Recipe:
 
 
 Measure = Callable[[Evaluator], Ranking]
-Fit = Callable[[Workspace, SharedEncoder, Recipe], Measure]
-"""Fits one model on a workspace's training users; the encoder is the release."""
+Fit = Callable[[Workspace, RankerModel, Recipe], Measure]
+"""Fits one model on a workspace's training users; the model is the release."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ class Day:
 
 def measure_days(
     workspace: Workspace,
-    release: SharedEncoder,
+    release: RankerModel,
     recipe: Recipe,
     *,
     sizes: Sequence[int] = SIZES,
@@ -152,7 +157,7 @@ def _users(workspace: Workspace) -> Ints:
     return users
 
 
-def measure(workspace: Workspace, fit: Fit, release: SharedEncoder, recipe: Recipe) -> Measured:
+def measure(workspace: Workspace, fit: Fit, release: RankerModel, recipe: Recipe) -> Measured:
     """Fit one model, then rank for the test window's users and for those who decide the gate."""
     started = time.thread_time()
     rank = fit(workspace, release, recipe)
@@ -161,28 +166,34 @@ def measure(workspace: Workspace, fit: Fit, release: SharedEncoder, recipe: Reci
     return Measured(rank(Evaluator(workspace, "test")), gate, seconds)
 
 
-def _prior(_workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:
+def _prior(_workspace: Workspace, _release: RankerModel, recipe: Recipe) -> Measure:
     initial = initial_encoder(recipe.encoder, recipe.seed)
     return lambda evaluator: evaluator.content(initial)
 
 
-def _release(_workspace: Workspace, release: SharedEncoder, _recipe: Recipe) -> Measure:
-    return lambda evaluator: evaluator.content(release)
+def _release(_workspace: Workspace, release: RankerModel, _recipe: Recipe) -> Measure:
+    return lambda evaluator: _ranked(evaluator, release)
 
 
-def _popularity(_workspace: Workspace, _release: SharedEncoder, _recipe: Recipe) -> Measure:
+def _ranked(evaluator: Evaluator, model: RankerModel) -> Ranking:
+    """An encoder with its ranker."""
+    cut = window_cut(evaluator.workspace, evaluator.window)
+    return rank_models(evaluator.workspace, cut, evaluator.task, {"": model})[""]
+
+
+def _popularity(_workspace: Workspace, _release: RankerModel, _recipe: Recipe) -> Measure:
     return lambda evaluator: evaluator.popularity()
 
 
-def _item_knn(workspace: Workspace, _release: SharedEncoder, _recipe: Recipe) -> Measure:
+def _item_knn(workspace: Workspace, _release: RankerModel, _recipe: Recipe) -> Measure:
     return of_contender(fit_item_knn(workspace))
 
 
-def _recent_popularity(workspace: Workspace, _release: SharedEncoder, _recipe: Recipe) -> Measure:
+def _recent_popularity(workspace: Workspace, _release: RankerModel, _recipe: Recipe) -> Measure:
     return of_contender(fit_recent_popularity(workspace))
 
 
-def fit_both_sasrec(workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:
+def fit_both_sasrec(workspace: Workspace, _release: RankerModel, recipe: Recipe) -> Measure:
     """SASRec with either kind of training target, the better one by the tuning users."""
     kinds: tuple[Targets, ...] = ("next", "horizon")
     settings = [replace(recipe.sasrec, targets=kind) for kind in kinds]
@@ -190,7 +201,7 @@ def fit_both_sasrec(workspace: Workspace, _release: SharedEncoder, recipe: Recip
     return of_contender(max(found, key=lambda one: one.trials[one.chosen].ndcg or 0.0))
 
 
-def _local(workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Measure:
+def _local(workspace: Workspace, _release: RankerModel, recipe: Recipe) -> Measure:
     alone = train_alone(
         workspace,
         recipe.encoder,
@@ -199,12 +210,27 @@ def _local(workspace: Workspace, _release: SharedEncoder, recipe: Recipe) -> Mea
         patience=recipe.patience,
         seed=recipe.seed,
     )
-    return _personalised(workspace, alone.encoder, recipe)
+    start = RankerModel(alone.encoder, initial_ranker(RankerConfig(), recipe.seed))
+    return _fitted(workspace, start, recipe, careful=False)
 
 
-def _personalised(workspace: Workspace, release: SharedEncoder, recipe: Recipe) -> Measure:
-    model = personalise(workspace, release, recipe.head, seed=recipe.seed).model
-    return lambda evaluator: evaluator.model(model)
+def _personalised(workspace: Workspace, release: RankerModel, recipe: Recipe) -> Measure:
+    return _fitted(workspace, release, recipe, careful=True)
+
+
+def _fitted(workspace: Workspace, start: RankerModel, recipe: Recipe, *, careful: bool) -> Measure:
+    """An encoder with its ranker fitted on the platform's own users."""
+    trainer = RankerTrainer(RankerData(workspace, recipe.seed, recipe.ranker), start.encoder)
+    fitted = fit_ranker(
+        trainer,
+        start.ranker,
+        epochs=recipe.passes,
+        patience=recipe.patience,
+        seed=recipe.seed,
+        careful=careful,
+    )
+    model = replace(start, ranker=fitted.ranker)
+    return lambda evaluator: _ranked(evaluator, model)
 
 
 def of_contender(contender: Contender) -> Measure:

@@ -1,4 +1,4 @@
-"""A release: the shared encoder as one safetensors file that says what it is.
+"""A release: shared encoder and shared ranker, each a safetensors file that says what it is.
 
 Its metadata hold the format, the encoder's shapes, the fingerprint of its values, the round after
 which it was taken, and which text encoder made the content vectors that it reads. A model card may
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +21,13 @@ from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.errors import DataInvalidError, DataMissingError, MessageRefusedError
 from isthmus.files import write_bytes
 from isthmus.parameters import Shared
+from isthmus.ranker import SIGNALS, RankerConfig, SharedRanker, initial_ranker
 
 ENCODER_NAME: Final = "encoder.safetensors"
+RANKER_NAME: Final = "ranker.safetensors"
 CARD_NAME: Final = "model-card.md"
 FORMAT: Final = "isthmus-encoder-1"
+RANKER_FORMAT: Final = "isthmus-ranker-1"
 _AGAIN: Final = "copy the release again, or write it anew by running the simulation"
 
 
@@ -48,6 +51,8 @@ class Release:
         config: the encoder's shapes, as `isthmus.encoder.EncoderConfig` takes them.
         fingerprint: `encoder.fingerprint()`, checked on loading.
         round: after which it was taken.
+        ranker: the shared ranker; None where the release has none (one under differential privacy,
+            for instance), and the ranker of round 0 stands in.
     """
 
     encoder: Shared
@@ -55,6 +60,24 @@ class Release:
     fingerprint: str
     round: int
     text_encoder: TextEncoderName = TextEncoderName()
+    ranker: Shared | None = None
+
+    def ranker_module(self) -> SharedRanker:
+        """The ranker, ready to compute.
+
+        Raises:
+            DataInvalidError: it reads other signals than this version makes.
+        """
+        ranker = initial_ranker(RankerConfig(), seed=0)
+        try:
+            if self.ranker is not None:
+                merge(ranker, self.ranker)
+        except MessageRefusedError as error:
+            raise DataInvalidError(
+                f"the release's ranker cannot be used by this version: {error}",
+                hint="install the version of Isthmus that its model card names",
+            ) from error
+        return ranker
 
     def module(self) -> SharedEncoder:
         """The encoder, ready to compute.
@@ -100,6 +123,26 @@ def write_encoder(
     return path
 
 
+def write_ranker(ranker: Shared, folder: Path, *, encoder: Shared) -> Path:
+    """Write `ranker.safetensors` beside its encoder, wholly or not at all; its path.
+
+    Args:
+        encoder: whose score the ranker has learned to read.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full.
+    """
+    metadata = {
+        "format": RANKER_FORMAT,
+        "signals": json.dumps(SIGNALS),
+        "fingerprint": ranker.fingerprint(),
+        "encoder": encoder.fingerprint(),
+    }
+    path = folder / RANKER_NAME
+    write_bytes(path, save(dict(ranker.tensors), metadata))
+    return path
+
+
 def load_release(folder: Path) -> Release:
     """Read a release and check that it is what its card and its own metadata say.
 
@@ -114,7 +157,8 @@ def load_release(folder: Path) -> Release:
         with safe_open(path, framework="numpy") as opened:
             metadata = opened.metadata() or {}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        return _checked(path, Shared(tensors), metadata)
+        release = _checked(path, Shared(tensors), metadata)
+        return replace(release, ranker=_ranker(folder / RANKER_NAME, release.fingerprint))
     except (SafetensorError, MessageRefusedError, ValueError, KeyError, TypeError) as error:
         raise DataInvalidError(f"{path} is damaged: {error}", hint=_AGAIN) from error
 
@@ -140,6 +184,24 @@ def _checked(path: Path, encoder: Shared, metadata: Mapping[str, str]) -> Releas
     )
     config = json.loads(metadata["config"])
     return Release(encoder, config, real, int(metadata["round"]), reads)
+
+
+def _ranker(path: Path, encoder: str) -> Shared | None:
+    """The ranker beside an encoder, None where there is none."""
+    if not path.is_file():
+        return None
+    with safe_open(path, framework="numpy") as opened:
+        metadata = opened.metadata() or {}
+        ranker = Shared({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    wanted = {"format": RANKER_FORMAT, "signals": json.dumps(SIGNALS), "encoder": encoder}
+    for key, value in {**wanted, "fingerprint": ranker.fingerprint()}.items():
+        if metadata.get(key) != value:
+            raise DataInvalidError(
+                f"{path}: {key} is {metadata.get(key)!r}, expected {value!r}", hint=_AGAIN
+            )
+    if not ranker.is_finite():
+        raise DataInvalidError(f"{path} holds a value that is not finite", hint=_AGAIN)
+    return ranker
 
 
 def require_text_encoder(release: Release, name: str, fingerprint: str) -> None:

@@ -34,7 +34,8 @@ from isthmus_client.figures import Metrics, PairedDifference
 from isthmus_client.gate import decide
 from isthmus_client.mixing import FEWEST
 from isthmus_client.own_platform import OwnPlatform
-from isthmus_client.personalise import HeadSettings
+from isthmus_client.ranker_model import RankerModel
+from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.ranking import Ranking
 from isthmus_client.release import Release
 from isthmus_client.sasrec import SasRecSettings
@@ -70,7 +71,7 @@ class TrialSettings:
     training: Settings = Settings(  # noqa: RUF009 - frozen
         batch_size=64, negatives=256, learning_rate=5e-4, weight_decay=0.01
     )
-    head: HeadSettings = HeadSettings()  # noqa: RUF009 - frozen
+    ranker: RankerSettings = RankerSettings()  # noqa: RUF009 - frozen
     passes: int = 12
     patience: int = 4
     sasrec: SasRecSettings = SasRecSettings()  # noqa: RUF009 - frozen
@@ -99,7 +100,7 @@ def run_trial(
             "models",
             lambda: measure_days(
                 workspace,
-                encoder,
+                RankerModel(encoder, release.ranker_module()),
                 _recipe(encoder, settings),
                 everyone=True,
                 with_users=STRONG,
@@ -136,7 +137,7 @@ def _recipe(encoder: SharedEncoder, settings: TrialSettings) -> Recipe:
     return Recipe(
         encoder.config,
         settings.training,
-        settings.head,
+        settings.ranker,
         settings.passes,
         settings.patience,
         settings.seed,

@@ -20,7 +20,7 @@ LABELS = {
     "sasrec": "SASRec",
     "local": "Own model",
     "release": "Release",
-    "personalised": "Release + head",
+    "personalised": "Fitted release",
 }
 IN_WORDS = {
     "popularity": "popularity",
@@ -30,13 +30,13 @@ IN_WORDS = {
     "sasrec": "your own SASRec",
     "local": "your own trained model",
     "release": "the release as it is",
-    "personalised": "the release with your private head",
+    "personalised": "the release fitted on your users",
 }
 COMPARISONS = {
     "release - prior": "Release over text prior",
     "release - best own": "Release over best own",
-    "personalised - local": "Release + head over own model",
-    MAIN_DIFFERENCE: "Release + head over best own",
+    "personalised - local": "Fitted release over own model",
+    MAIN_DIFFERENCE: "Fitted release over best own",
 }
 _STYLES = {"gain": "green", "loss": "red", "unclear": "dim"}
 

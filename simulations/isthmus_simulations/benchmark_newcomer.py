@@ -16,7 +16,6 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from isthmus.encoder import SharedEncoder
 from isthmus.errors import ScenarioError
 from isthmus.files import digest, write_text
 from isthmus.progress import Progress
@@ -34,17 +33,18 @@ from isthmus_client.day_one import (
 )
 from isthmus_client.figures import Metrics, PairedDifference
 from isthmus_client.gate import decide
+from isthmus_client.ranker_model import RankerModel
 from isthmus_client.sasrec import SasRecSettings
 from isthmus_client.workspace import Workspace
-from isthmus_simulations.federation import federate
 from isthmus_simulations.job import Clock, Job
 from isthmus_simulations.newcomer import recipe_of
 from isthmus_simulations.newcomer_cells import CELL, SIZES, Cell, CellSize
 from isthmus_simulations.options import SimulationOptions
 from isthmus_simulations.plan import plan_for
+from isthmus_simulations.rankers import federate_release
 from isthmus_simulations.run_folder import configuration
 from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
-from isthmus_simulations.stages import Stages, encoder_of
+from isthmus_simulations.stages import Stages
 
 REFERENCE: Final[tuple[str, Fit]] = ("sasrec", fit_both_sasrec)
 """The newcomer's own model, fully trained on all its users, that all is measured against."""
@@ -149,8 +149,7 @@ def _compute(job: Job, recipe: Recipe, identity: str, prepared: Prepared) -> Cel
     own = {platform.name: Workspace(platform, events) for platform in prepared.platforms}
     newcomer = own.pop(str(job.options.newcomer))
     with job.clock.stage("federation"):
-        run = federate(job, tuple(own.values()))
-    release = encoder_of(run.best, recipe.encoder)
+        release = federate_release(job, tuple(own.values()))
     with job.clock.stage("newcomer"):
         days = _days(job, recipe, newcomer, release)
     with job.clock.stage("own model on all users"):
@@ -173,7 +172,7 @@ def _compute(job: Job, recipe: Recipe, identity: str, prepared: Prepared) -> Cel
     )
 
 
-def _days(job: Job, recipe: Recipe, newcomer: Workspace, release: SharedEncoder) -> tuple[Day, ...]:
+def _days(job: Job, recipe: Recipe, newcomer: Workspace, release: RankerModel) -> tuple[Day, ...]:
     """Every size, and all own users."""
     total = task_count(newcomer, SIZES, everyone=True)
     with job.progress.track(f"newcomer {newcomer.platform.name}", total) as advance:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from isthmus.encoder import SharedEncoder
 from isthmus.progress import Progress
 from isthmus.statistics import paired_bootstrap
 from isthmus_client.day_one import SIZES, Day, Recipe, measure_days, task_count
+from isthmus_client.ranker_model import RankerModel
 from isthmus_client.ranking import Ranking
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.plan import TrainingPlan
@@ -29,7 +29,7 @@ MODELS: tuple[NewcomerModel, ...] = (
 
 def report_newcomer(
     workspace: Workspace,
-    release: SharedEncoder,
+    release: RankerModel,
     plan: TrainingPlan,
     progress: Progress,
     workers: int = 1,
@@ -53,7 +53,7 @@ def report_newcomer(
 
 def recipe_of(plan: TrainingPlan) -> Recipe:
     """A simulation's way of training, for a platform at home."""
-    return Recipe(plan.encoder, plan.settings, plan.head, plan.passes, plan.patience, plan.seed)
+    return Recipe(plan.encoder, plan.settings, plan.ranker, plan.passes, plan.patience, plan.seed)
 
 
 def _size(day: Day, seed: int) -> NewcomerSize:

@@ -67,7 +67,8 @@ def publish(outcome: Outcome, scenario: Scenario) -> Results:
     results = _results(outcome, scenario)
     with job.progress.track("report", 2) as advance:
         config = asdict(job.plan.encoder)
-        write_release(outcome.run.best, config, results, job.options.out / "release")
+        folder, ranker = job.options.out / "release", outcome.ranking.best
+        write_release(outcome.run.best, config, results, folder, ranker=ranker)
         advance(1)
         write_report(results, _pictures(outcome), job.options.out)
         advance(1)

@@ -21,7 +21,7 @@ from isthmus_client.ranker_training import ranker_optimiser, train_ranker
 from isthmus_client.training import Settings, batches, generator
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
-from isthmus_simulations.federation import federate_ranker, federated_curves
+from isthmus_simulations.federation import federate, federate_ranker, federated_curves
 from isthmus_simulations.job import Job
 from isthmus_simulations.plan import TrainingPlan
 from isthmus_simulations.stages import Trained, encoder_of
@@ -48,6 +48,14 @@ class Rankers:
     pooled: RankerModel
     curves: Mapping[str, tuple[CurvePoint, ...]]
     seconds: Mapping[str, float]
+
+
+def federate_release(job: Job, workspaces: Sequence[Workspace]) -> RankerModel:
+    """Both federations, one after the other: the encoder, then the ranker that reads its score."""
+    run = federate(job, workspaces)
+    data = [RankerData(w, job.plan.seed, job.plan.ranker) for w in workspaces]
+    ranking = federate_ranker(job, data, run.best)
+    return RankerModel(encoder_of(run.best, job.plan.encoder), ranker_of(ranking.best))
 
 
 def train_rankers(

@@ -7,6 +7,8 @@ import torch
 from isthmus.errors import ScenarioError
 from isthmus.progress import Progress
 from isthmus_client.platform import Platform
+from isthmus_client.ranker_model import RankerModel
+from isthmus_client.ranker_trainer import ranker_of
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
 from isthmus_simulations.federation import federate, training_seconds
@@ -73,7 +75,7 @@ def _measure_all(job: Job, prepared: Prepared) -> Outcome:
         ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled)
     with job.clock.stage("evaluation"):
         platforms = _report(job, workspaces, run, ranking, rankers)
-    day_one = _day_one(job, newcomer, run)
+    day_one = _day_one(job, newcomer, run, ranking)
     return Outcome(job, prepared, workspaces, run, ranking, platforms, day_one)
 
 
@@ -116,11 +118,13 @@ def _report(
     return {w.platform.name: r for w, r in zip(workspaces, reports, strict=True)}
 
 
-def _day_one(job: Job, newcomer: Platform | None, run: RunResult) -> Newcomer | None:
+def _day_one(
+    job: Job, newcomer: Platform | None, run: RunResult, ranking: RunResult
+) -> Newcomer | None:
     """What the release gives the platform that stayed out."""
     if newcomer is None:
         return None
     workspace = Workspace(newcomer, job.plan.encoder.max_events)
     with job.clock.stage("newcomer"):
-        release = encoder_of(run.best, job.plan.encoder)
+        release = RankerModel(encoder_of(run.best, job.plan.encoder), ranker_of(ranking.best))
         return report_newcomer(workspace, release, job.plan, job.progress, job.workers)

@@ -15,15 +15,26 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from isthmus.files import write_text
 from isthmus.parameters import Shared
-from isthmus_client.release import CARD_NAME, ENCODER_NAME, TextEncoderName, write_encoder
+from isthmus_client.release import (
+    CARD_NAME,
+    ENCODER_NAME,
+    TextEncoderName,
+    write_encoder,
+    write_ranker,
+)
 from isthmus_simulations.report import formats, verdicts
 from isthmus_simulations.results import MAIN_DIFFERENCE, Results
 
 
 def write_release(
-    encoder: Shared, config: Mapping[str, Any], results: Results, folder: Path
+    encoder: Shared,
+    config: Mapping[str, Any],
+    results: Results,
+    folder: Path,
+    *,
+    ranker: Shared | None = None,
 ) -> Path:
-    """Write `encoder.safetensors` and `model-card.md` into `folder`, each wholly or not at all.
+    """Write encoder, ranker and model card into `folder`, each wholly or not at all.
 
     The card is written last and names the encoder's fingerprint, so that `load_release` notices
     an old card that a crash has left beside a new encoder.
@@ -33,14 +44,16 @@ def write_release(
         config: the encoder's shapes, for instance `dataclasses.asdict(EncoderConfig())`.
         results: of the run that trained it.
         folder: made where absent.
+        ranker: the shared ranker around this encoder; None writes none.
 
     Returns:
         The path of the encoder.
 
     Guarantees:
-        Nothing but `encoder`, `config` and figures aggregated over platforms is written; the card
-        names no platform but a newcomer, which took no part in the training. This says nothing
-        about what the encoder itself gives away: see the card's privacy statement.
+        Nothing but `encoder`, `ranker`, `config` and figures aggregated over platforms is
+        written; the card names no platform but a newcomer, which took no part in the training.
+        This says nothing about what the parameters themselves give away: see the card's privacy
+        statement.
 
     Raises:
         OSError: the folder cannot be written or the disk is full.
@@ -53,6 +66,8 @@ def write_release(
         taken_after=taken_after(results),
         text_encoder=_text_encoder(results),
     )
+    if ranker is not None:
+        write_ranker(ranker, folder, encoder=encoder)
     write_text(folder / CARD_NAME, card)
     return path
 
