@@ -28,7 +28,7 @@ from isthmus_client.baselines import (
 from isthmus_client.contender import Contender, Trial, best_trial
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.model import PRIOR_DECAY
-from isthmus_client.ranking import Scorer, Scores, Window, window_bounds
+from isthmus_client.ranking import Scorer, Window, window_bounds
 from isthmus_client.sequences import Ints
 from isthmus_client.workspace import KNN_SHRINKAGE, Workspace
 
@@ -79,12 +79,20 @@ class Tuner(Generic[Fitted]):
 
 @dataclass(frozen=True)
 class _Popularity:
-    """The same scores for everyone. `scores`: (items,)."""
+    """The same scores for everyone, counted up to the window.
 
-    scores: Scores
+    Attributes:
+        half_life: days; 0 = all time.
+    """
 
-    def __call__(self, window: Window) -> Scorer:  # noqa: ARG002 - the seam's face
-        return same_for_all(self.scores)
+    workspace: Workspace
+    half_life: float
+
+    def __call__(self, window: Window) -> Scorer:
+        workspace = self.workspace
+        stop = workspace.counted_before(window)
+        histories, items = workspace.platform.histories, workspace.items
+        return same_for_all(recent_popularity(histories, stop, items, half_life=self.half_life))
 
 
 def fit_popularity(workspace: Workspace) -> Contender:
@@ -99,12 +107,11 @@ def fit_recent_popularity(workspace: Workspace) -> Contender:
 
 
 def _popularity(name: str, workspace: Workspace, half_lives: tuple[float, ...]) -> Contender:
-    histories, stop = workspace.platform.histories, workspace.training_stop
     tuner: Tuner[_Popularity] = Tuner(workspace)
     for half_life in half_lives:
 
         def fit(days: float = half_life) -> _Popularity:
-            return _Popularity(recent_popularity(histories, stop, workspace.items, half_life=days))
+            return _Popularity(workspace, days)
 
         tuner.attempt(fit, half_life_days=half_life)
     return tuner.contender(name)
@@ -117,7 +124,7 @@ class _OwnHistory:
     def __call__(self, window: Window) -> Scorer:
         histories, stop = self.workspace.platform.histories, known_before(self.workspace, window)
         seen = interactions(histories, stop, self.workspace.items)
-        return own_history(self.workspace.counts, seen)
+        return own_history(self.workspace.counts_before(window), seen)
 
 
 def fit_own_history(workspace: Workspace) -> Contender:
@@ -127,16 +134,36 @@ def fit_own_history(workspace: Workspace) -> Contender:
     return tuner.contender("own_history")
 
 
+class _Similarities:
+    """Similarities of one platform, each window's and shrinkage's widest computed once."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._widest: dict[tuple[Window, float], sparse.csr_matrix] = {}
+
+    def of(self, window: Window, neighbours: int, shrinkage: float) -> sparse.csr_matrix:
+        """Similarities counted up to the window. (items, items)."""
+        key = (window, shrinkage)
+        if key not in self._widest:
+            counts = self._workspace.counts_before(window)
+            most = max(NEIGHBOURS)
+            self._widest[key] = item_similarity(counts, neighbours=most, shrinkage=shrinkage)
+        return fewer_neighbours(self._widest[key], neighbours)
+
+
 @dataclass(frozen=True)
 class _ItemKnn:
     workspace: Workspace
-    similarity: sparse.csr_matrix  # (items, items)
+    similarities: _Similarities
+    neighbours: int
+    shrinkage: float
     decay: float = 1.0
 
     def __call__(self, window: Window) -> Scorer:
         histories, stop = self.workspace.platform.histories, known_before(self.workspace, window)
         known = recency_weights(histories, stop, self.workspace.items, decay=self.decay)
-        return weighted_knn(self.similarity, known)
+        similarity = self.similarities.of(window, self.neighbours, self.shrinkage)
+        return weighted_knn(similarity, known)
 
 
 def fit_item_knn(workspace: Workspace) -> Contender:
@@ -146,19 +173,19 @@ def fit_item_knn(workspace: Workspace) -> Contender:
     where a full grid has 27.
     """
     tuner: Tuner[_ItemKnn] = Tuner(workspace)
+    similarities = _Similarities(workspace)
     for shrinkage in SHRINKAGES:
-        widest = item_similarity(workspace.counts, neighbours=max(NEIGHBOURS), shrinkage=shrinkage)
         for neighbours in NEIGHBOURS:
 
-            def fit(kept: int = neighbours, similar: sparse.csr_matrix = widest) -> _ItemKnn:
-                return _ItemKnn(workspace, fewer_neighbours(similar, kept))
+            def fit(kept: int = neighbours, damp: float = shrinkage) -> _ItemKnn:
+                return _ItemKnn(workspace, similarities, kept, damp)
 
             tuner.attempt(fit, neighbours=neighbours, shrinkage=shrinkage, decay=1.0)
-    similarity, settings = tuner.best, dict(tuner.settings)
+    best, settings = tuner.best, dict(tuner.settings)
     for decay in KNN_DECAYS:
 
         def fade(decay: float = decay) -> _ItemKnn:
-            return replace(similarity, decay=decay)
+            return replace(best, decay=decay)
 
         tuner.attempt(fade, **(settings | {"decay": decay}))
     return tuner.contender("item_knn")

@@ -101,15 +101,15 @@ class Evaluator:
 
     def popularity(self) -> Ranking:
         """Items by their training users."""
-        return self.scorer(popularity(self.workspace.counts))
+        return self.scorer(popularity(self.workspace.counts_before(self.window)))
 
     def own_history(self) -> Ranking:
         """Items by how often the user met them."""
-        return self.scorer(own_history(self.workspace.counts, self._seen))
+        return self.scorer(own_history(self.workspace.counts_before(self.window), self._seen))
 
     def item_knn(self, neighbours: int) -> Ranking:
         """Item-kNN on the platform's own training data."""
-        return self.scorer(item_knn(self.workspace.similarity(neighbours), self._seen))
+        return self.scorer(item_knn(self.workspace.similarity(neighbours, self.window), self._seen))
 
     def _scores(
         self, shared: SharedEncoder, users: Ints, score: Callable[[Queries], torch.Tensor]

@@ -64,16 +64,35 @@ class Workspace:
         """How often each training user met each item. (users, items)."""
         return interactions(self.platform.histories, self.training_stop, self.items)
 
-    def similarity(self, neighbours: int) -> sparse.csr_matrix:
-        """Item-kNN's similarities, computed once for each number of neighbours. (items, items)."""
-        if neighbours not in self._similarities:
-            self._similarities[neighbours] = item_similarity(
-                self.counts, neighbours=neighbours, shrinkage=KNN_SHRINKAGE
+    def counted_before(self, window: Window) -> Ints:
+        """Where each training user's events before a window end; others have none. (users,).
+
+        What is merely counted is as fresh at the test window as it would be in serving; what is
+        trained has seen the training window alone.
+        """
+        stop = window_bounds(self.platform.histories, self.split, window)[0]
+        if self.training_users is None:
+            return stop
+        counted = self.platform.histories.offsets[:-1].copy()
+        counted[self.training_users] = stop[self.training_users]
+        return counted
+
+    def counts_before(self, window: Window) -> sparse.csr_matrix:
+        """How often each training user met each item before a window. (users, items)."""
+        stop = self.counted_before(window)
+        return interactions(self.platform.histories, stop, self.items)
+
+    def similarity(self, neighbours: int, window: Window = "validation") -> sparse.csr_matrix:
+        """Item-kNN's similarities before a window, computed once for each. (items, items)."""
+        key = (neighbours, window)
+        if key not in self._similarities:
+            self._similarities[key] = item_similarity(
+                self.counts_before(window), neighbours=neighbours, shrinkage=KNN_SHRINKAGE
             )
-        return self._similarities[neighbours]
+        return self._similarities[key]
 
     @cached_property
-    def _similarities(self) -> dict[int, sparse.csr_matrix]:
+    def _similarities(self) -> dict[tuple[int, Window], sparse.csr_matrix]:
         return {}
 
     @property

@@ -34,7 +34,7 @@ def window_cut(workspace: Workspace, window: Window) -> Cut:
     """The moment at which a window begins: all that came before it is known, as in serving."""
     histories = workspace.platform.histories
     start, end = window_bounds(histories, workspace.split, window)
-    return Cut(start, _counted(workspace, start), end)
+    return Cut(start, workspace.counted_before(window), end)
 
 
 def inner_cuts(workspace: Workspace) -> tuple[Cut, ...]:
