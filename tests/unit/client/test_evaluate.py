@@ -171,7 +171,8 @@ def test_training_counts_stop_before_validation():
 def test_item_knn_knows_validation_events_when_it_is_tested(workspace):
     platform = workspace.platform
     seen = interactions(platform.histories, platform.split.validation_stop, 40)
-    similarity = item_similarity(workspace.counts, neighbours=3, shrinkage=KNN_SHRINKAGE)
+    counts = workspace.counts_before("test")
+    similarity = item_similarity(counts, neighbours=3, shrinkage=KNN_SHRINKAGE)
     evaluator = Evaluator(workspace, "test")
     assert same(evaluator.item_knn(3), evaluator.scorer(item_knn(similarity, seen)))
 
