@@ -49,17 +49,21 @@ def inner_cuts(workspace: Workspace) -> tuple[Cut, ...]:
         stop = np.maximum(split.train_stop - 1, histories.offsets[:-1])
         return (Cut(stop, _counted(workspace, stop), split.train_stop),)
     cuts, end = [], split.train_stop
-    for moment in _moments(histories, split):
+    for moment in _moments(histories, workspace.training_stop):
         stop = np.minimum(split_by_time(histories, moment, moment + 1).train_stop, end)
         cuts.append(Cut(stop, _counted(workspace, stop), end))
         end = stop
     return tuple(cuts)
 
 
-def _moments(histories: Histories, split: Split) -> list[int]:
-    """Unix seconds of the inner cuts, the latest first; equal ones once."""
+def _moments(histories: Histories, training_stop: Ints) -> list[int]:
+    """Unix seconds of the inner cuts, the latest first; equal ones once.
+
+    Args:
+        training_stop: one past the last event of each user who trains. (users,)
+    """
     user = np.repeat(np.arange(histories.users), np.diff(histories.offsets))
-    times = histories.times[np.arange(histories.events) < split.train_stop[user]]
+    times = histories.times[np.arange(histories.events) < training_stop[user]]
     if not times.size:
         return []
     found = np.quantile(times, [1 - share for share in INNER_SHARES]).astype(np.int64)
