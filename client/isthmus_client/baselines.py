@@ -171,6 +171,16 @@ def weighted_knn(similarity: sparse.csr_matrix, weights: sparse.csr_matrix) -> S
     return score
 
 
+def most_alike(content: npt.NDArray[np.float32], neighbours: int) -> sparse.csr_matrix:
+    """Cosines of unit rows, positive ones alone, the highest of each row. (rows, rows)."""
+    blocks = []
+    for start in range(0, len(content), BLOCK):
+        block = content[start : start + BLOCK] @ content.T
+        block[np.arange(len(block)), np.arange(start, start + len(block))] = 0.0
+        blocks.append(_keep_best(np.maximum(block, 0.0), neighbours))
+    return sparse.vstack(blocks).tocsr()
+
+
 BLOCK = 1024  # items whose similarities are held densely at once
 
 

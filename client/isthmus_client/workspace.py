@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from torch import Tensor
 
-from isthmus_client.baselines import interactions, item_similarity
+from isthmus_client.baselines import interactions, item_similarity, most_alike
 from isthmus_client.content import whiten
 from isthmus_client.histories import Split
 from isthmus_client.model import as_tensor
@@ -18,6 +18,7 @@ from isthmus_client.ranking import Window, window_bounds
 from isthmus_client.sequences import Ints, Sequences
 
 KNN_SHRINKAGE = 10.0  # of item-kNN's cosine; damps items that few users met
+TEXT_NEIGHBOURS = 50  # items with similar texts that are kept for an item
 HORIZON = 5  # coming new items among which a position's target is drawn
 
 
@@ -38,6 +39,11 @@ class Workspace:
     def content(self) -> Tensor:
         """Whitened content vectors. (items, content)."""
         return as_tensor(whiten(self.platform.vectors))
+
+    @cached_property
+    def alike(self) -> sparse.csr_matrix:
+        """Cosines of items with the most similar texts, without the item itself. (items, items)."""
+        return most_alike(self.content.numpy(), TEXT_NEIGHBOURS)
 
     @cached_property
     def sequences(self) -> Sequences:

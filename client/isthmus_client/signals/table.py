@@ -27,6 +27,7 @@ Signals = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
 
 CONTENT = SIGNALS.index("content")  # the one signal that depends on an encoder
+LIKE_MINDED = 100  # users whose items a user is shown
 BLOCK = 32  # users whose signals are made at once; bounds memory at BLOCK * signals * items * 4
 
 
@@ -81,10 +82,14 @@ class SignalTable:
             "ease_recent": lambda: level(model.ease(recent)),
             "svd": lambda: level(model.svd(known)),
             "transition": lambda: level(np.log1p(50 * model.follow(recent))),
+            "user_knn": lambda: level(self._like_minded(known)),
             "prior_fast": lambda: level(self._prior(recent_rows(*place, decay=0.8))),
             "prior_slow": lambda: level(self._prior(recent_rows(*place, decay=0.97))),
+            "text_knn": lambda: level(np.asarray((recent @ self._alike).toarray())),
             "category": lambda: level(self._category(known)),
             "category_last": lambda: level(self._category(basket)),
+            "category_popularity": lambda: level(self._category_popularity),
+            "price_gap": lambda: level(self._price_gap(known)),
             "content": lambda: level(self.content(self.encoder, users)),
             "history_length": lambda: length.astype(np.float32),
         }
@@ -119,6 +124,48 @@ class SignalTable:
         codes = np.unique(np.asarray(names, dtype=object).astype(str), return_inverse=True)[1]
         ones = np.ones(codes.size, dtype=np.float32)
         return sparse.csr_matrix((ones, (np.arange(codes.size), codes)))
+
+    @cached_property
+    def _category_popularity(self) -> Signals:
+        """Log of the users' items in each item's category. (1, items)."""
+        users = np.bincount(self._counts.indices, minlength=self.workspace.items)
+        total = self._categories @ (self._categories.T @ users)
+        return np.asarray(np.log1p(total), dtype=np.float32)[None, :]
+
+    @property
+    def _alike(self) -> sparse.csr_matrix:
+        """Cosines of items with the most similar texts. (items, items)."""
+        return self.workspace.alike
+
+    @cached_property
+    def _met(self) -> sparse.csr_matrix:
+        """1 where a user who counts met an item, rows scaled to length one. (users, items)."""
+        met = self._counts.copy().astype(np.float32)
+        met.data[:] = 1.0
+        sizes = np.sqrt(np.maximum(np.diff(met.indptr), 1))
+        return (sparse.diags_array((1.0 / sizes).astype(np.float32)) @ met).tocsr()
+
+    def _like_minded(self, known: sparse.csr_matrix) -> Signals:
+        """What the most similar users met, by their similarity. (users, items)."""
+        similar = (known @ self._met.T).toarray()
+        if similar.shape[1] > LIKE_MINDED:
+            best = np.partition(similar, -LIKE_MINDED, axis=1)[:, -LIKE_MINDED, None]
+            similar = np.where(similar >= best, similar, 0.0)
+        return np.asarray((sparse.csr_matrix(similar) @ self._met).toarray())
+
+    @cached_property
+    def _log_prices(self) -> npt.NDArray[np.float32]:
+        """NaN where unknown. (items,)."""
+        prices = self.workspace.platform.catalogue.prices
+        return np.log(np.where(prices > 0, prices, np.nan)).astype(np.float32)
+
+    def _price_gap(self, known: sparse.csr_matrix) -> Signals:
+        """How far an item's log price is from the user's mean; 0 where either is unknown."""
+        there = np.isfinite(self._log_prices).astype(np.float32)
+        count = np.asarray(known @ there)
+        mean = np.asarray(known @ np.nan_to_num(self._log_prices)) / np.maximum(count, 1.0)
+        gap = np.abs(self._log_prices[None, :] - mean[:, None])
+        return np.where(np.isfinite(gap) & (count[:, None] > 0), gap, 0.0).astype(np.float32)
 
     @cached_property
     def _sequences(self) -> Sequences:
