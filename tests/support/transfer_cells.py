@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from datetime import UTC, datetime
 
 import numpy as np
@@ -37,12 +38,18 @@ def quality(users, lifts, *, noise=0.1, seed=0):
         lifts: by model; those left out have none.
         noise: standard deviation of a user's and model's own factor around one.
     """
-    random = np.random.default_rng([seed, 1])
-    rows = np.stack([ease(5000)[users] * (1 + lifts.get(name, 0.0)) for name in NAMES])
-    return np.maximum(rows * random.normal(1, noise, rows.shape), 0)
+    easy = ease(5000)[users]
+
+    def row(name):
+        random = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        return easy * (1 + lifts.get(name, 0.0)) * random.normal(1, noise, easy.shape)
+
+    return np.maximum(np.stack([row(name) for name in NAMES]), 0)
 
 
-def platform_facts(users=1000, *, incumbent="local", served="local", **changes):
+def platform_facts(
+    users=1000, *, incumbent="local", baseline="item_knn", served="local", **changes
+):
     fields = {
         "users": users,
         "items": 50,
@@ -54,6 +61,7 @@ def platform_facts(users=1000, *, incumbent="local", served="local", **changes):
             decision="local" if served == incumbent else "federated",
             served=served,
             incumbent=incumbent,
+            baseline=baseline,
             users=100,
         ),
         "federated": curve(0.10, 0.12, 0.14, size=1000),

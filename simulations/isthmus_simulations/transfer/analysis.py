@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus_simulations.transfer.comparing import ALPHA, MARGIN, RESAMPLES, Verdict, verdicts
 from isthmus_simulations.transfer.facts import Cell
-from isthmus_simulations.transfer.models import BOUND, CANDIDATE, MODELS, RELEASE
+from isthmus_simulations.transfer.models import BOUND, CANDIDATE, MODELS, RECIPE, RELEASE
 from isthmus_simulations.transfer.platform import Place, Tested, platform_results
 from isthmus_simulations.transfer.pooling import SeedView, pool
 from isthmus_simulations.transfer.results import (
@@ -68,6 +68,7 @@ def _method() -> Method:
     return Method(
         candidate=CANDIDATE,
         release=RELEASE,
+        recipe=RECIPE,
         bound=BOUND,
         margin=MARGIN,
         alpha=ALPHA,

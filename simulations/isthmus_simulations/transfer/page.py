@@ -13,7 +13,7 @@ from isthmus_simulations.report.page import assets, environment
 from isthmus_simulations.report.scales import Scale
 from isthmus_simulations.transfer import words
 from isthmus_simulations.transfer.facts import CostPoint
-from isthmus_simulations.transfer.results import PlatformTransfer, TransferResults
+from isthmus_simulations.transfer.results import ComparisonName, PlatformTransfer, TransferResults
 
 
 def write_page(results: TransferResults, path: Path) -> None:
@@ -52,16 +52,21 @@ def render(results: TransferResults) -> str:
 
 
 def _forest(results: TransferResults) -> Forest | None:
-    """Four comparisons on one scale."""
-    candidate, bound = results.method.candidate, results.method.bound
-    explained = {
-        f"{candidate} - alone": "against the best that a platform has alone, chosen by its gate",
-        f"{candidate} - strongest": "harder: against the best baseline on these very test users",
-        "served - alone": "what the gate lets through; 0 where it keeps what stands alone",
-        f"{candidate} - {bound}": "against the upper bound, which nobody could have",
+    """The comparisons on one scale; the release has its own rows in the tables."""
+    method = results.method
+    told: dict[ComparisonName, tuple[str, str]] = {
+        "candidate": ("alone", "against the best that a platform has alone, chosen by its gate"),
+        "baseline": ("best baseline", "the same without the federation's own recipe alone"),
+        "recipe": (method.recipe, "the same recipe alone: what the federation itself adds"),
+        "harder": ("strongest", "harder: against the best alone on these very test users"),
+        "bound": (method.bound, "against the upper bound, which nobody could have"),
+        "served": ("alone", "what the gate lets through; 0 where it keeps what stands alone"),
     }
-    keys = zip(explained, ("candidate", "harder", "served", "bound"), strict=True)
-    titles = {key: title for title, key in keys}
+    titles = {
+        name: f"{'served' if name == 'served' else method.candidate} - {against}"
+        for name, (against, _) in told.items()
+    }
+    explained = {titles[name]: note for name, (_, note) in told.items()}
 
     def mine(platform: PlatformTransfer) -> dict[str, PairedDifference]:
         found = platform.comparisons

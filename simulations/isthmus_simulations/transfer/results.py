@@ -148,6 +148,7 @@ class Method(Figures):
 
     candidate: str
     release: str
+    recipe: str
     bound: str
     margin: float
     alpha: float

@@ -38,9 +38,18 @@ def short_names(results: TransferResults) -> tuple[str, ...]:
     )
 
 
+_LABELS = {
+    "sasrec": "SASRec",
+    "lightgbm": "LightGBM",
+    "text_and_id": "Text and id",
+    "content": "Content alone",
+    "fedavg_tuned": "FedAvg and head",
+}
+
+
 def label(model: str) -> str:
     """A model's name for a heading, known to the reports or not."""
-    known = formats.comparison(model)
+    known = _LABELS.get(model, formats.comparison(model))
     return known if known != model else model.replace("_", " ").capitalize()
 
 

@@ -12,7 +12,7 @@ from isthmus_client.workspace import Workspace
 from isthmus_simulations.transfer.contenders import content_contender, headed_contender
 from isthmus_simulations.transfer.identity import code_digest, data_digest
 from isthmus_simulations.transfer.measure import FEW, Draw
-from isthmus_simulations.transfer.models import BOUND, CANDIDATE, MODELS, RELEASE
+from isthmus_simulations.transfer.models import BOUND, CANDIDATE, MODELS, RECIPE, RELEASE
 
 WORLD = World(seed=5)
 
@@ -51,6 +51,7 @@ def test_a_head_ranks_as_the_evaluator_ranks_it(workspace, encoder):
 
 def test_roles_hold_together():
     assert MODELS[CANDIDATE].role == MODELS[RELEASE].role == "federated"
+    assert MODELS[RECIPE].role == "own"
     assert MODELS[BOUND].role == "bound"
     assert next(iter(MODELS.values())).role == "baseline"  # what a gate without users falls back to
 
