@@ -1,11 +1,14 @@
 """Day one: sizes grow out of each other, every model faces the same users, and nothing leaks in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from planted_histories import random_platform
 
 from isthmus.encoder import EncoderConfig, initial_encoder
+from isthmus.ranker import RankerConfig, initial_ranker
 from isthmus_client.contender import Contender
 from isthmus_client.day_one import (
     WITH_USERS,
@@ -17,7 +20,8 @@ from isthmus_client.day_one import (
     task_count,
 )
 from isthmus_client.evaluate import Evaluator
-from isthmus_client.personalise import HeadSettings
+from isthmus_client.ranker_model import RankerModel
+from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.training import Settings
 from isthmus_client.workspace import Workspace
 
@@ -25,7 +29,7 @@ CONFIG = EncoderConfig(content=6, dim=4, layers=1, heads=2, max_events=7)
 RECIPE = Recipe(
     encoder=CONFIG,
     training=Settings(batch_size=16, negatives=9),
-    head=HeadSettings(epochs=1, negatives=9),
+    ranker=RankerSettings(hard=9, uniform=6, batch_size=16),
     passes=2,
     patience=0,
     seed=3,
@@ -43,7 +47,7 @@ def release():
     made = initial_encoder(CONFIG, seed=8)
     with torch.no_grad():
         made.item.weight.normal_(std=0.2, generator=torch.Generator().manual_seed(2))
-    return made
+    return RankerModel(made, initial_ranker(RankerConfig(), seed=8))
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +86,28 @@ def test_a_larger_size_holds_the_users_of_a_smaller_one(workspace):
     assert not np.array_equal(few, _first_users(workspace, 20, seed=4).training_users)
 
 
-def test_what_needs_no_user_does_not_change_with_them(days):
+def test_the_prior_does_not_change_with_the_users(days):
+    assert len({day.models["prior"].test.mean_ndcg for day in days}) == 1
+
+
+def test_with_the_catalogue_alone_nobody_elses_history_speaks(workspace, release):
+    """One user's past is rewritten; at size 0 the lists of all others stay as they were."""
+    platform = workspace.platform
+    start, stop = platform.histories.offsets[:2]
+    items = platform.histories.items.copy()
+    items[start:stop] = (items[start:stop] + 7) % 25
+    other = replace(platform, histories=replace(platform.histories, items=items))
+    found = [
+        measure_days(Workspace(each, CONFIG.max_events), release, RECIPE, sizes=(0,))[0]
+        for each in (platform, other)
+    ]
     for name in WITHOUT_USERS:
-        means = {day.models[name].test.mean_ndcg for day in days}
-        assert len(means) == 1
+        before, after = (
+            dict(zip(day.models[name].test.users, day.models[name].test.ndcg, strict=True))
+            for day in found
+        )
+        assert before.keys() - {0} == after.keys() - {0}
+        assert all(before[user] == after[user] for user in before.keys() - {0})
 
 
 def test_two_workers_find_what_one_finds(days, workspace, release):

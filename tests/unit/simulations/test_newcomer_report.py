@@ -9,7 +9,9 @@ from planted_histories import random_platform
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.messages import RoundPlan
 from isthmus.progress import Silent
-from isthmus_client.personalise import HeadSettings
+from isthmus.ranker import RankerConfig, initial_ranker
+from isthmus_client.ranker_model import RankerModel
+from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.newcomer import report_newcomer
 from isthmus_simulations.plan import TrainingPlan
@@ -19,14 +21,15 @@ PLAN = TrainingPlan(
     rounds=2,
     encoder=EncoderConfig(content=6, dim=4, layers=1, heads=2, max_events=7),
     round=RoundPlan("", 0, 0, batch_size=32, negatives=9),
-    head=HeadSettings(epochs=1, negatives=9),
+    ranker=RankerSettings(hard=9, uniform=6),
 )
 
 
 @pytest.fixture
 def report():
     workspace = Workspace(random_platform(users=160, items=30, events=9), PLAN.encoder.max_events)
-    return report_newcomer(workspace, initial_encoder(PLAN.encoder, 8), PLAN, Silent())
+    release = RankerModel(initial_encoder(PLAN.encoder, 8), initial_ranker(RankerConfig(), 8))
+    return report_newcomer(workspace, release, PLAN, Silent())
 
 
 def test_sizes_beyond_the_platforms_own_are_left_out(report):
@@ -44,14 +47,6 @@ def test_every_size_and_model_faces_the_same_users(report):
     assert counts == {report.test_users}
     assert {"local", "personalised", "popularity", "item_knn"} <= report.sizes[1].models.keys()
     assert "personalised - local" in report.sizes[1].differences
-
-
-def test_an_untrained_release_is_the_prior(report):
-    """Round 0 ranks like the prior, so day one then brings exactly nothing."""
-    first = report.sizes[0]
-
-    assert first.models["release"] == first.models["prior"]
-    assert first.differences["release - prior"].difference == 0
 
 
 def test_a_newcomer_trains_and_tunes_on_its_first_users_only():
