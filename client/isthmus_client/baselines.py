@@ -62,30 +62,41 @@ _NEGLIGIBLE = 1e-6
 
 def last_encounters(histories: Histories, stop: Ints, items: int) -> npt.NDArray[np.bool_]:
     """Whether an event is its user's last one on its item before `stop`. (events,)."""
+    return _one_of_each(histories, stop, items, backwards=True)
+
+
+def _one_of_each(
+    histories: Histories, stop: Ints, items: int, *, backwards: bool
+) -> npt.NDArray[np.bool_]:
+    """Whether an event is its user's last one, or else the first, on its item. (events,)."""
     user = np.repeat(np.arange(histories.users), np.diff(histories.offsets))
-    place = np.flatnonzero(np.arange(histories.events) < stop[user])[::-1]
+    place = np.flatnonzero(np.arange(histories.events) < stop[user])
+    place = place[::-1] if backwards else place
     key = user[place].astype(np.int64) * items + histories.items[place]
-    last = np.zeros(histories.events, dtype=bool)
-    last[place[np.unique(key, return_index=True)[1]]] = True
-    return last
+    chosen = np.zeros(histories.events, dtype=bool)
+    chosen[place[np.unique(key, return_index=True)[1]]] = True
+    return chosen
 
 
 def recent_popularity(
-    histories: Histories, stop: Ints, items: int, *, half_life: float
+    histories: Histories, stop: Ints, items: int, *, half_life: float, adoption: bool = False
 ) -> npt.NDArray[np.float32]:
     """Each item's users, one who met it long ago counting less. (items,).
 
-    A user's last encounter of an item counts one half for every half-life that lies between it and
-    the latest event before any `stop`.
+    A user's encounter of an item counts one half for every half-life that lies between it and the
+    latest event before any `stop`.
 
     Args:
         half_life: in days; 0 = every user counts fully, as everyone does where times are not real.
+        adoption: True looks at a user's first encounter of an item, False at the last one.
     """
-    chosen = last_encounters(histories, stop, items)
+    chosen = _one_of_each(histories, stop, items, backwards=not adoption)
     times, met = histories.times[chosen], histories.items[chosen]
     weights = np.ones(met.size)
     if half_life and histories.timed:
-        weights = np.exp2((times - times.max(initial=0)) / (DAY * half_life))
+        before = np.arange(histories.events) < np.repeat(stop, np.diff(histories.offsets))
+        now = histories.times[before].max(initial=0)
+        weights = np.exp2((times - now) / (DAY * half_life))
     return np.bincount(met, weights=weights, minlength=items).astype(np.float32)
 
 

@@ -1,8 +1,9 @@
 """Baselines without a trained model, each with its grid, tuned like everything else.
 
-Every function fits on the training users alone and takes the configuration with the best NDCG@10
-on the tuning users, the first of equals. A grid begins with what the literature uses, so that a
-platform without tuning users gets that.
+Every function takes the configuration with the best NDCG@10 on the tuning users, the first of
+equals. A grid begins with what the literature uses, so that a platform without tuning users gets
+that. What is counted comes from the training users' events before the window that is ranked, so
+that it is as fresh at the test window as it would be in serving; what is tuned has not seen it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Generic, TypeVar
 
 from scipy import sparse
@@ -79,41 +81,46 @@ class Tuner(Generic[Fitted]):
 
 @dataclass(frozen=True)
 class _Popularity:
-    """The same scores for everyone, counted up to the window.
-
-    Attributes:
-        half_life: days; 0 = all time.
-    """
+    """The same scores for everyone; see `recent_popularity`."""
 
     workspace: Workspace
-    half_life: float
+    half_life: float  # days; 0 = all time
+    adoption: bool
 
     def __call__(self, window: Window) -> Scorer:
-        workspace = self.workspace
-        stop = workspace.counted_before(window)
-        histories, items = workspace.platform.histories, workspace.items
-        return same_for_all(recent_popularity(histories, stop, items, half_life=self.half_life))
+        histories, stop = self.workspace.platform.histories, self.workspace.counted_before(window)
+        scores = recent_popularity(
+            histories,
+            stop,
+            self.workspace.items,
+            half_life=self.half_life,
+            adoption=self.adoption,
+        )
+        return same_for_all(scores)
 
 
 def fit_popularity(workspace: Workspace) -> Contender:
     """Items by the number of training users who met them; nothing to tune."""
-    return _popularity("popularity", workspace, HALF_LIVES[:1])
+    return _popularity("popularity", workspace, ((0.0, False),))
 
 
 def fit_recent_popularity(workspace: Workspace) -> Contender:
-    """Popularity in which old encounters fade; the half-life is tuned where times are real."""
-    timed = workspace.platform.histories.timed
-    return _popularity("recent_popularity", workspace, HALF_LIVES if timed else HALF_LIVES[:1])
+    """Popularity in which old encounters fade; the half-life is tuned where times are real.
+
+    For a ranking of what is new to a user it can count more when people first met an item than
+    when they last did.
+    """
+    faded = [(days, adoption) for adoption in (False, True) for days in HALF_LIVES if days]
+    grid = ((0.0, False), *faded) if workspace.platform.histories.timed else ((0.0, False),)
+    return _popularity("recent_popularity", workspace, grid)
 
 
-def _popularity(name: str, workspace: Workspace, half_lives: tuple[float, ...]) -> Contender:
+def _popularity(name: str, workspace: Workspace, grid: tuple[tuple[float, bool], ...]) -> Contender:
     tuner: Tuner[_Popularity] = Tuner(workspace)
-    for half_life in half_lives:
-
-        def fit(days: float = half_life) -> _Popularity:
-            return _Popularity(workspace, days)
-
-        tuner.attempt(fit, half_life_days=half_life)
+    for half_life, adoption in grid:
+        fit = partial(_Popularity, workspace, half_life, adoption)
+        counted = "first" if adoption else "last"
+        tuner.attempt(fit, half_life_days=half_life, encounter=counted)
     return tuner.contender(name)
 
 
@@ -130,7 +137,7 @@ class _OwnHistory:
 def fit_own_history(workspace: Workspace) -> Contender:
     """Items by how often the user met them; it cannot rank what is new to the user."""
     tuner: Tuner[_OwnHistory] = Tuner(workspace)
-    tuner.attempt(lambda: _OwnHistory(workspace))
+    tuner.attempt(partial(_OwnHistory, workspace))
     return tuner.contender("own_history")
 
 
@@ -153,8 +160,14 @@ class _Similarities:
 
 @dataclass(frozen=True)
 class _ItemKnn:
+    """Item-kNN with similarities that were counted before the validation window, or anew.
+
+    Attributes:
+        similarity: before the validation window. (items, items)
+    """
+
     workspace: Workspace
-    similarities: _Similarities
+    similarity: sparse.csr_matrix
     neighbours: int
     shrinkage: float
     decay: float = 1.0
@@ -162,8 +175,12 @@ class _ItemKnn:
     def __call__(self, window: Window) -> Scorer:
         histories, stop = self.workspace.platform.histories, known_before(self.workspace, window)
         known = recency_weights(histories, stop, self.workspace.items, decay=self.decay)
-        similarity = self.similarities.of(window, self.neighbours, self.shrinkage)
-        return weighted_knn(similarity, known)
+        return weighted_knn(self.similarity if window == "validation" else self._later, known)
+
+    @cached_property
+    def _later(self) -> sparse.csr_matrix:
+        counts = self.workspace.counts_before("test")
+        return item_similarity(counts, neighbours=self.neighbours, shrinkage=self.shrinkage)
 
 
 def fit_item_knn(workspace: Workspace) -> Contender:
@@ -173,22 +190,21 @@ def fit_item_knn(workspace: Workspace) -> Contender:
     where a full grid has 27.
     """
     tuner: Tuner[_ItemKnn] = Tuner(workspace)
-    similarities = _Similarities(workspace)
     for shrinkage in SHRINKAGES:
+        widest = item_similarity(workspace.counts, neighbours=max(NEIGHBOURS), shrinkage=shrinkage)
         for neighbours in NEIGHBOURS:
-
-            def fit(kept: int = neighbours, damp: float = shrinkage) -> _ItemKnn:
-                return _ItemKnn(workspace, similarities, kept, damp)
-
+            fit = partial(_narrowed, workspace, widest, neighbours, shrinkage)
             tuner.attempt(fit, neighbours=neighbours, shrinkage=shrinkage, decay=1.0)
     best, settings = tuner.best, dict(tuner.settings)
     for decay in KNN_DECAYS:
-
-        def fade(decay: float = decay) -> _ItemKnn:
-            return replace(best, decay=decay)
-
-        tuner.attempt(fade, **(settings | {"decay": decay}))
+        tuner.attempt(partial(replace, best, decay=decay), **(settings | {"decay": decay}))
     return tuner.contender("item_knn")
+
+
+def _narrowed(
+    workspace: Workspace, widest: sparse.csr_matrix, neighbours: int, shrinkage: float
+) -> _ItemKnn:
+    return _ItemKnn(workspace, fewer_neighbours(widest, neighbours), neighbours, shrinkage)
 
 
 @dataclass(frozen=True)
@@ -213,11 +229,7 @@ def fit_prior(workspace: Workspace) -> Contender:
     """The untrained text nearest neighbour; its first configuration is every encoder's start."""
     tuner: Tuner[_Prior] = Tuner(workspace)
     for decay in PRIOR_DECAYS:
-
-        def fit(decay: float = decay) -> _Prior:
-            return _Prior(workspace, decay)
-
-        tuner.attempt(fit, decay=decay)
+        tuner.attempt(partial(_Prior, workspace, decay), decay=decay)
     return tuner.contender("prior")
 
 
