@@ -110,7 +110,7 @@ def trial(
 ) -> None:
     """Measure on your own data what a release would bring. Nothing leaves this computer.
 
-    The release, as it is and with a private head, stands next to popularity, item-kNN, the
+    The release, as it is and fitted at home, stands next to popularity, item-kNN, SASRec, the
     untrained text prior and your own trained model: with the catalogue alone, with 100, 300 and
     1 000 of your users, and with all.
 
