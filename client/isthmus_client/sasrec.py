@@ -40,12 +40,12 @@ class SasRecSettings:
     dropout: float = 0.5  # share of entries; 0 = off
     negatives: int = 256  # uniform, shared by a step
     learning_rate: float = 1e-3  # AdamW
-    item_speed: float = 6.0  # times the learning rate, for the item table
+    item_speed: float = 25.0  # times the learning rate, for the item table
     item_decay: float = 0.0  # AdamW weight decay of the item table alone; 0 = off
     averaging: float = 0.995  # what is ranked is a moving average over the steps; 0 = the last one
     batch_size: int = 128  # users a step
-    epochs: int = 200  # passes over the training users at most
-    patience: int = 20  # validations without a better one before it stops; 0 = never
+    epochs: int = 60  # passes over the training users at most
+    patience: int = 6  # validations without a better one before it stops; 0 = never
     validate_every: int = 2  # passes
     targets: Targets = "next"
 

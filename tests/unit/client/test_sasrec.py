@@ -15,7 +15,14 @@ from isthmus_client.workspace import Workspace
 
 ITEMS, MET = 23, 19
 SMALL = SasRecSettings(
-    dim=16, dropout=0.1, negatives=12, learning_rate=0.01, batch_size=16, epochs=30, patience=0
+    dim=16,
+    dropout=0.1,
+    negatives=12,
+    learning_rate=0.01,
+    batch_size=16,
+    epochs=30,
+    patience=0,
+    item_speed=6.0,
 )
 
 
