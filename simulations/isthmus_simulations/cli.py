@@ -11,9 +11,11 @@ from rich.console import Console
 from isthmus.console import RichProgress, show_banner
 from isthmus.progress import Progress, Silent
 from isthmus_simulations.options import (
+    AggregationRule,
     Engine,
     ServerOptimiser,
     SimulationOptions,
+    Weighting,
     checked,
     default_out,
 )
@@ -92,6 +94,22 @@ EncoderOption = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+AggregationOption = Annotated[
+    AggregationRule | None,
+    typer.Option(
+        help="How the server combines updates; all but the mean must see single updates.",
+        show_default="mean",
+        rich_help_panel=HOW,
+    ),
+]
+WeightsOption = Annotated[
+    Weighting | None,
+    typer.Option(
+        help="How much a platform's update counts.",
+        show_default="the rule's own",
+        rich_help_panel=HOW,
+    ),
+]
 EngineOption = Annotated[
     Engine,
     typer.Option(help="What carries the messages; results are equal.", rich_help_panel=WHERE),
@@ -153,6 +171,8 @@ def simulate(
     local_epochs: EpochsOption = None,
     learning_rate: RateOption = None,
     server_optimiser: OptimiserOption = None,
+    aggregation: AggregationOption = None,
+    weights: WeightsOption = None,
     encoder: EncoderOption = None,
     engine: EngineOption = "memory",
     workers: WorkersOption = None,
@@ -182,6 +202,8 @@ def simulate(
         local_epochs=local_epochs,
         learning_rate=learning_rate,
         server_optimiser=server_optimiser,
+        aggregation=aggregation,
+        weights=weights,
         engine=engine,
         workers=workers,
         resume=resume,

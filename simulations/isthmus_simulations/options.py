@@ -12,6 +12,8 @@ from isthmus.errors import ScenarioError
 
 Engine = Literal["memory", "ray"]
 ServerOptimiser = Literal["fedavg", "fedavgm", "fedadam"]
+AggregationRule = Literal["mean", "norm_bounded", "trimmed_mean", "median", "cosine"]
+Weighting = Literal["users", "equal", "sqrt_users"]
 
 
 class SimulationOptions(BaseModel):
@@ -27,6 +29,8 @@ class SimulationOptions(BaseModel):
         rounds: of the federation, at most.
         local_epochs: passes over a platform's training users in a round.
         learning_rate: of the local AdamW.
+        aggregation: how the server combines the updates of a round.
+        weights: how much a platform's update counts: by its users, equally, or by their root.
         engine: what carries the messages; the result does not depend on it.
         workers: platforms that train at the same time; None is one per core.
         resume: `out` holds an interrupted run of the same configuration: go on from there.
@@ -46,6 +50,8 @@ class SimulationOptions(BaseModel):
     local_epochs: float | None = Field(default=None, gt=0)
     learning_rate: float | None = Field(default=None, gt=0)
     server_optimiser: ServerOptimiser | None = None
+    aggregation: AggregationRule | None = None
+    weights: Weighting | None = None
     engine: Engine = "memory"
     workers: int | None = Field(default=None, ge=1)
     resume: bool = False
@@ -62,6 +68,8 @@ DEPENDENT = (
     "local_epochs",
     "learning_rate",
     "server_optimiser",
+    "aggregation",
+    "weights",
 )
 """Options that a result depends on; the others say where and how fast it is computed."""
 

@@ -11,8 +11,10 @@ from isthmus_client.federated_trainer import settings_of
 from isthmus_client.personalise import HeadSettings
 from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.training import Settings
+from isthmus_server.aggregate import Aggregation, Mean
 from isthmus_server.config import ServerConfig
 from isthmus_server.optimisers import FedAvg, ServerOptimiser, server_optimiser
+from isthmus_server.robust import aggregation
 from isthmus_simulations.options import SimulationOptions
 
 _QUICK_ROUNDS = 4
@@ -41,6 +43,7 @@ class TrainingPlan:
     head: HeadSettings = field(default_factory=HeadSettings)
     ranker: RankerSettings = field(default_factory=RankerSettings)
     optimiser: ServerOptimiser = field(default_factory=FedAvg)
+    aggregation: Aggregation = field(default_factory=Mean)
 
     @property
     def passes(self) -> int:
@@ -77,13 +80,16 @@ class TrainingPlan:
             seed=self.seed,
             plan=self.round,
             optimiser=self.optimiser,
+            aggregation=self.aggregation,
             minimum_platforms=min(platforms, 2),
             patience=self.patience,
         )
 
     def record(self) -> dict[str, Any]:
         """As plain values, for results.json."""
-        return {**asdict(replace(self, optimiser=FedAvg())), "optimiser": self.optimiser.settings()}
+        plain = asdict(replace(self, optimiser=FedAvg(), aggregation=Mean()))
+        combining = self.aggregation.settings()
+        return {**plain, "optimiser": self.optimiser.settings(), "aggregation": combining}
 
 
 def plan_for(options: SimulationOptions, *, content: int = 384) -> TrainingPlan:
@@ -102,5 +108,8 @@ def plan_for(options: SimulationOptions, *, content: int = 384) -> TrainingPlan:
     if options.learning_rate is not None:
         changes["learning_rate"] = options.learning_rate
     optimiser = server_optimiser(options.server_optimiser or "fedavg")
+    weights = {"weights": options.weights} if options.weights else {}
+    rule = aggregation(options.aggregation or "mean", **weights)
     plan = replace(plan, round=replace(plan.round, **changes), optimiser=optimiser)
+    plan = replace(plan, aggregation=rule)
     return plan if options.rounds is None else replace(plan, rounds=options.rounds)
