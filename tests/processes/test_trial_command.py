@@ -49,7 +49,7 @@ def _folder(tmp_path_factory):
 
 
 def trial(folder, *arguments, encoder=("--encoder", "encoder")):
-    fixed = ("--platform", "home.toml", "--cache", "cache", *encoder)
+    fixed = ("--platform", "home.toml", "--max-users", "60", "--cache", "cache", *encoder)
     return subprocess.run(
         [sys.executable, PROGRAM, "client", "trial", "release", *TABLES, *fixed, *arguments],
         cwd=folder,
