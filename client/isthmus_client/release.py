@@ -19,7 +19,7 @@ from safetensors.numpy import save
 from isthmus.border import merge
 from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.errors import DataInvalidError, DataMissingError, MessageRefusedError
-from isthmus.files import write_bytes
+from isthmus.files import digest, write_bytes
 from isthmus.parameters import Shared
 from isthmus.ranker import SIGNALS, RankerConfig, SharedRanker, initial_ranker
 
@@ -141,6 +141,11 @@ def write_ranker(ranker: Shared, folder: Path, *, encoder: Shared) -> Path:
     path = folder / RANKER_NAME
     write_bytes(path, save(dict(ranker.tensors), metadata))
     return path
+
+
+def fingerprint_of(encoder: Shared, ranker: Shared) -> str:
+    """Of a whole release: both parts together."""
+    return digest(encoder.fingerprint().encode(), ranker.fingerprint().encode())
 
 
 def load_release(folder: Path) -> Release:

@@ -17,6 +17,7 @@ from isthmus_client.gate import Decision, Quality, decide
 from isthmus_client.local_training import CurvePoint
 from isthmus_client.ranker_model import RankerModel, rank_models
 from isthmus_client.ranking import Ranking
+from isthmus_client.release import fingerprint_of
 from isthmus_client.signals.cut import window_cut
 from isthmus_client.stored_models import (
     StoredModel,
@@ -152,7 +153,7 @@ def _judged(models: Models, seed: int) -> Judged:
         "federated": ranker_model(release),
         "personalised": ranker_model(rankers.personalised),
     }
-    fingerprint = split(release.encoder)[0].fingerprint()
+    fingerprint = fingerprint_of(split(release.encoder)[0], split(release.ranker)[0])
     return Judged(stored, "personalised", OWN, fingerprint, seed)
 
 

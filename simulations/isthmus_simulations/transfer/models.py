@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,7 @@ from isthmus_client.classical import (
 )
 from isthmus_client.contender import Contender
 from isthmus_client.lightgbm_ranker import fit_lightgbm
+from isthmus_client.mr_mtl import MrMtlSettings, fit_mr_mtl
 from isthmus_client.personalise import Personalised, personalise
 from isthmus_client.ranker_model import RankerModel
 from isthmus_client.sasrec import SasRecSettings, fit_sasrec
@@ -74,6 +76,14 @@ def _content(seat: Seat) -> Contender:
     return content_contender("content", seat.workspace, release)
 
 
+def _mr_mtl(seat: Seat) -> Contender:
+    """One lambda for each platform, chosen by its tuning users."""
+    release = encoder_of(seat.release, seat.plan.encoder)
+    lambdas = (math.inf, 1.0, 0.1, 0.0)
+    settings = MrMtlSettings(lambdas, epochs=3, training=seat.plan.settings, head=seat.plan.head)
+    return fit_mr_mtl(seat.workspace, release, settings, seed=seat.plan.seed).contender
+
+
 def _fedavg_tuned(seat: Seat) -> Contender:
     return headed_contender("fedavg_tuned", seat.workspace, _with_head(seat, seat.release))
 
@@ -104,6 +114,7 @@ MODELS: dict[str, Entry] = {
     "text_and_id": Entry("baseline", _text_and_id),
     "local": Entry("own", _ranker("local", lambda rankers: rankers.local)),
     "content": Entry("federated", _content),
+    "mr_mtl": Entry("federated", _mr_mtl),
     "fedavg_tuned": Entry("federated", _fedavg_tuned),
     "federated": Entry("federated", _ranker("federated", lambda rankers: rankers.federated)),
     "personalised": Entry(
