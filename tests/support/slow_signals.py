@@ -1,5 +1,6 @@
 """Signals computed pair by pair in plain loops: the slow truth that fast ones are held against."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -76,7 +77,7 @@ def slow_transitions(histories, counted, items, shrinkage=10.0):
     follows = Counter()
     for user in range(histories.users):
         baskets = _baskets(events_of(histories, counted, user), timed=histories.timed)
-        for before, after in zip(baskets[:-1], baskets[1:], strict=True):
+        for before, after in itertools.pairwise(baskets):
             follows.update((i, j) for i in before for j in after if i != j)
     table = np.zeros((items, items))
     for (i, j), count in follows.items():

@@ -22,6 +22,8 @@ NEIGHBOURS = 100  # similar items kept for an item
 SHRINKAGE = 10.0  # of cosines and transitions; damps rare items
 RIDGE_ITEMS = 4000  # the most popular items, among which the ridge regression works
 FACTORS = 48
+DENSE = 1000  # users or items up to which the factors are found without iteration
+_NEGLIGIBLE = 1e-10  # of the largest squared singular value: rounding
 
 
 @dataclass(frozen=True)
@@ -105,15 +107,36 @@ def _factors(binary: sparse.csr_matrix) -> tuple[Scores, Scores]:
     """Factors of the matrix with each item divided by the root of its users plus 5."""
     popular = np.asarray(binary.sum(axis=0)).ravel()
     weight = 1.0 / np.sqrt(popular + 5.0)
-    rank = min(FACTORS, min(binary.shape) - 1, int(np.count_nonzero(np.diff(binary.indptr))) - 1)
+    scaled = (binary @ sparse.diags(weight)).tocsr().astype(np.float32)
+    scaled = scaled[np.flatnonzero(np.diff(scaled.indptr))]
+    rank = min(FACTORS, min(scaled.shape) - 1)
     if rank < 1:
         nothing = np.zeros((binary.shape[1], 1), dtype=np.float32)
         return nothing, nothing
-    scaled = (binary @ sparse.diags(weight)).astype(np.float32)
-    start = np.ones(min(binary.shape), dtype=np.float32)  # ARPACK's start; random otherwise
-    axes = svds(scaled, k=rank, v0=start, return_singular_vectors="vh")[2].T
+    axes = _axes(scaled, rank) if min(scaled.shape) <= DENSE else _axes_of_many(scaled, rank)
     into, out = axes * weight[:, None], axes / weight[:, None]
     return into.astype(np.float32), out.astype(np.float32)
+
+
+def _axes(matrix: sparse.csr_matrix, rank: int) -> npt.NDArray[np.float64]:
+    """Right singular vectors, the largest last, by the smaller Gram matrix. (items, rank).
+
+    Axes without any weight are left out: which ones a solver returns is arbitrary.
+    """
+    wide = matrix.shape[0] <= matrix.shape[1]
+    exact = matrix.astype(np.float64)
+    gram = (exact @ exact.T if wide else exact.T @ exact).toarray()
+    size = len(gram)
+    values, vectors = linalg.eigh(gram, subset_by_index=(size - rank, size - 1))
+    sure = values > _NEGLIGIBLE * values[-1]
+    values, vectors = values[sure], vectors[:, sure]
+    return np.asarray(matrix.T @ vectors / np.sqrt(values) if wide else vectors)
+
+
+def _axes_of_many(matrix: sparse.csr_matrix, rank: int) -> npt.NDArray[np.float64]:
+    """The same by iteration. ARPACK's restarts are random, but so many rows need none."""
+    start = np.ones(min(matrix.shape), dtype=np.float32)  # random otherwise
+    return np.asarray(svds(matrix, k=rank, v0=start, return_singular_vectors="vh")[2].T)
 
 
 def _transitions(histories: Histories, counted: Ints, items: int) -> sparse.csr_matrix:
