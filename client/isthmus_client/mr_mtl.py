@@ -12,7 +12,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from isthmus.encoder import SharedEncoder
 from isthmus.progress import Advance
-from isthmus_client.content_loss import content_loss
 from isthmus_client.contender import Contender, Trial, best_trial
+from isthmus_client.content_loss import content_loss
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import Keeper
 from isthmus_client.model import PlatformModel, last_positions, logits, queries
@@ -56,8 +56,10 @@ class MrMtlSettings:
     lambdas: tuple[float, ...] = (math.inf, 10.0, 1.0, 0.1, 0.01, 0.0)
     epochs: int = 6
     patience: int = 2
-    training: Settings = Settings(batch_size=64, negatives=256, learning_rate=5e-4)
-    head: HeadSettings = HeadSettings()
+    training: Settings = field(
+        default_factory=lambda: Settings(batch_size=64, negatives=256, learning_rate=5e-4)
+    )
+    head: HeadSettings = field(default_factory=HeadSettings)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ def fit_mr_mtl(
     seed: int,
     advance: Advance = lambda _: None,
 ) -> MrMtl:
-    """Train an encoder for every lambda, take the best for the tuning users, fit its head.
+    """Train an encoder and a head for every lambda, take the best pair for the tuning users.
+
+    Training stops by the encoder's own ranking; lambda is chosen by the ranking with the head, as
+    that is what would be served. A lambda whose training never beat its start is the release.
 
     Args:
         advance: called once for each lambda.
@@ -95,19 +100,23 @@ def fit_mr_mtl(
     """
     started = time.process_time()
     trials: list[Trial] = []
-    encoders: list[SharedEncoder] = []
+    fits: list[Personalised] = []
+    unmoved: Personalised | None = None
     for strength in settings.lambdas:
         began = time.process_time()
-        encoder, ndcg = _near(workspace, release, strength, settings, seed)
+        encoder, moved = _near(workspace, release, strength, settings, seed)
+        fitted = None if moved else unmoved
+        fitted = fitted or personalise(workspace, encoder, settings.head, seed=seed)
+        unmoved = unmoved if moved else fitted
         shown = "infinity" if math.isinf(strength) else strength
+        ndcg = fitted.curve[fitted.best].ndcg
         trials.append(Trial({"lambda": shown}, ndcg, time.process_time() - began))
-        encoders.append(encoder)
+        fits.append(fitted)
         advance(1)
     chosen = best_trial(tuple(trials))
-    fitted = personalise(workspace, encoders[chosen], settings.head, seed=seed)
-    seconds = time.process_time() - started
-    ranked = Contender(NAME, _Model(workspace, fitted.model), tuple(trials), chosen, seconds)
-    return MrMtl(ranked, settings.lambdas[chosen], encoders[chosen], fitted)
+    seconds, best = time.process_time() - started, fits[chosen]
+    ranked = Contender(NAME, _Model(workspace, best.model), tuple(trials), chosen, seconds)
+    return MrMtl(ranked, settings.lambdas[chosen], best.model.shared, best)
 
 
 @dataclass(frozen=True)
@@ -135,8 +144,8 @@ def _near(
     strength: float,
     settings: MrMtlSettings,
     seed: int,
-) -> tuple[SharedEncoder, float | None]:
-    """The encoder of one lambda at its best validation, and its NDCG@10 there."""
+) -> tuple[SharedEncoder, bool]:
+    """The encoder of one lambda at its best validation; whether it is not the release itself."""
     encoder = copy.deepcopy(release).requires_grad_()
     judge = Evaluator(workspace, "validation", "tuning")
     keeper = Keeper(settings.patience)
@@ -146,7 +155,7 @@ def _near(
             if keeper.note(float(epoch), judge.content(encoder).mean_ndcg, encoder.state_dict()):
                 break
     encoder.load_state_dict(keeper.restore())
-    return encoder, keeper.curve[keeper.best].ndcg
+    return encoder, keeper.best > 0
 
 
 def _passes(
