@@ -195,9 +195,24 @@ def _ranker(path: Path, encoder: str) -> Shared | None:
     """The ranker beside an encoder, None where there is none."""
     if not path.is_file():
         return None
-    with safe_open(path, framework="numpy") as opened:
-        metadata = opened.metadata() or {}
-        ranker = Shared({name: opened.get_tensor(name) for name in opened.keys()})  # noqa: SIM118
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            metadata = opened.metadata() or {}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        ranker = Shared(tensors)
+    except (SafetensorError, MessageRefusedError) as error:
+        raise DataInvalidError(f"{path} is damaged: {error}", hint=_AGAIN) from error
+    _check_ranker(path, ranker, metadata, encoder)
+    return ranker
+
+
+def _check_ranker(path: Path, ranker: Shared, metadata: Mapping[str, str], encoder: str) -> None:
+    """Refuse a ranker of other signals, of another encoder, or that was altered."""
+    if metadata.get("signals", json.dumps(SIGNALS)) != json.dumps(SIGNALS):
+        raise DataInvalidError(
+            f"{path} reads other signals than this version makes: {metadata['signals']}",
+            hint="install the version of Isthmus that its model card names",
+        )
     wanted = {"format": RANKER_FORMAT, "signals": json.dumps(SIGNALS), "encoder": encoder}
     for key, value in {**wanted, "fingerprint": ranker.fingerprint()}.items():
         if metadata.get(key) != value:
@@ -206,7 +221,6 @@ def _ranker(path: Path, encoder: str) -> Shared | None:
             )
     if not ranker.is_finite():
         raise DataInvalidError(f"{path} holds a value that is not finite", hint=_AGAIN)
-    return ranker
 
 
 def require_text_encoder(release: Release, name: str, fingerprint: str) -> None:
