@@ -1,5 +1,7 @@
 """SASRec learns what is planted, is reproducible, and knows nothing of what it never met."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch.nn import functional
 
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.histories import leave_one_out
-from isthmus_client.sasrec import SasRecSettings, fit_sasrec, sasrec_loss
+from isthmus_client.sasrec import SasRecSettings, SasRecTraining, fit_sasrec, sasrec_loss
 from isthmus_client.sasrec_model import Dropout, initial_sasrec
 from isthmus_client.sequences import Batch
 from isthmus_client.workspace import Workspace
@@ -91,6 +93,22 @@ def test_a_platform_without_validation_users_is_trained_to_the_end():
     assert made.trials[0].ndcg is None
     assert made.trials[0].settings["best_epoch"] == 3
     assert np.isfinite(made.scorer("test")(np.arange(3))).all()
+
+
+def test_a_small_catalogue_is_its_own_negatives(workspace):
+    sampled = SasRecTraining(workspace, replace(SMALL, negatives=ITEMS - 1), seed=0)._negatives()
+    assert sampled.size == ITEMS - 1
+    whole = SasRecTraining(workspace, replace(SMALL, negatives=ITEMS), seed=0)._negatives()
+    assert whole.tolist() == list(range(ITEMS))
+
+
+def test_what_is_ranked_follows_the_trained_model_with_less_noise(workspace):
+    training = SasRecTraining(workspace, SMALL, seed=0)
+    start = training.averaged.item.weight.clone()
+    for _ in range(3):
+        training.one_pass(workspace.sequences.training_users)
+    moved = [(m.item.weight - start).norm() for m in (training.averaged, training.model)]
+    assert 0 < moved[0] < moved[1]
 
 
 def test_the_loss_is_the_mean_over_positions_of_logits_written_out():
