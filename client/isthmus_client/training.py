@@ -87,9 +87,14 @@ def sampled_softmax(
 def batches(
     users: Ints, settings: Settings, epochs: float, random: np.random.Generator
 ) -> list[npt.NDArray[np.int64]]:
-    """Shuffled users in batches for so many passes; a part of a pass rounds up to a step."""
+    """Shuffled users in batches for so many passes; a part of a pass rounds up to a step.
+
+    Without users there is no batch.
+    """
+    if not users.size:
+        return []
     passes = [random.permutation(users) for _ in range(int(np.ceil(epochs)))]
-    order = np.concatenate(passes)[: max(int(np.ceil(epochs * users.size)), 1)]
+    order = np.concatenate(passes)[: int(np.ceil(epochs * users.size))]
     cuts = np.arange(settings.batch_size, order.size, settings.batch_size)
     parts = np.split(order, cuts)
     return parts[: settings.max_steps] if settings.max_steps else parts
