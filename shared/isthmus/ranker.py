@@ -54,7 +54,7 @@ class RankerConfig:
     """Shapes of the shared ranker; part of the federation contract."""
 
     signals: int = len(SIGNALS)
-    hidden: int = 16
+    hidden: int = 32
 
 
 class SharedRanker(SharedModule):
