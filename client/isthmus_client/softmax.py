@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-BLOCK = 512  # positions scored at once; bounds the buffer at BLOCK * negatives numbers
+BUFFER = 2**20  # logits scored at once; bounds the memory, and 4 MB stay in a core's reach
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,9 @@ class _Sweep:
         self.query_gradient = torch.empty_like(query)
         self.target_gradient = torch.empty_like(target)
         self.negative_gradient = torch.zeros_like(negative)
-        for start in range(0, len(query), BLOCK):
-            self._block(slice(start, start + BLOCK))
+        block = max(BUFFER // max(len(negative), 1), 1)  # positions
+        for start in range(0, len(query), block):
+            self._block(slice(start, start + block))
 
     def _block(self, rows: slice) -> None:
         """Loss and gradients of some positions."""
@@ -146,8 +147,7 @@ class _Sweep:
         if fixed is not None and self._offset is not None:
             wrong.addcmul_(fixed, scale)
             right += scale * self._offset.right[rows]
-        hits = self._candidates.target[rows].unsqueeze(1) == self._candidates.negative
-        wrong.masked_fill_(hits, -torch.inf)
+        self._leave_out_hits(wrong, self._candidates.target[rows])
         highest = torch.maximum(wrong.amax(dim=1), right)
         shares = wrong.sub_(highest.unsqueeze(1)).exp_()  # (block, negatives), not yet normalised
         own = (right - highest).exp()
@@ -160,4 +160,13 @@ class _Sweep:
         torch.mul(pushed, query[rows], out=self.target_gradient[rows])
         self.negative_gradient.addmm_(pull.T, query[rows])
         if fixed is not None and self._offset is not None:
-            self.scale_gradient += fixed.mul_(pull).sum() + push @ self._offset.right[rows]
+            self.scale_gradient += fixed.flatten() @ pull.flatten()
+            self.scale_gradient += push @ self._offset.right[rows]
+
+    def _leave_out_hits(self, wrong: Tensor, target: Tensor) -> None:
+        """Minus infinity where a negative is the position's target; most positions have none."""
+        negative = self._candidates.negative
+        struck = torch.isin(target, negative).nonzero().squeeze(1)
+        hits = target[struck].unsqueeze(1) == negative  # (struck, negatives)
+        row, column = hits.nonzero(as_tuple=True)
+        wrong[struck[row], column] = -torch.inf

@@ -179,7 +179,8 @@ def _sasrec_sides(workspace: Workspace, users: Ints, seed: int) -> Sides:
         max_events=EVENTS,
     )
     plain = PlainIds(config, workspace.items, settings.dropout)
-    same = Settings(settings.batch_size, settings.negatives, settings.learning_rate)
+    negatives = min(settings.negatives, workspace.items)  # ours takes no more either
+    same = Settings(settings.batch_size, negatives, settings.learning_rate)
     loop = PlainLoop(
         plain,
         workspace,
