@@ -13,8 +13,10 @@ from isthmus_simulations.results import MAIN_DIFFERENCE, PairedDifference, Resul
 _EXPLAINED = {
     MAIN_DIFFERENCE: "what the federation adds to the best that a platform can do alone",
     "personalised - local": "same model, same budget: with the federation or without it",
-    "federated - local": "the shared encoder alone, before anything is fitted at home",
+    "federated - local": "the release as it is, before anything is fitted at home",
+    "content - prior": "the shared encoder alone: what item texts transfer",
     "pooled - local": "the upper bound: all raw events in one place, which nobody may do",
+    "personalised - pooled": "how much of the upper bound is reached without pooling anything",
 }
 
 _WIDEST = 2.5  # times the largest lift; longer intervals run off the panel with an arrow
