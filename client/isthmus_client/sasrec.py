@@ -32,7 +32,11 @@ from isthmus_client.workspace import Workspace
 
 @dataclass(frozen=True)
 class SasRecSettings:
-    """Shape and training of the model; the defaults reproduce the published figures."""
+    """Shape and training of the model, chosen on validation users.
+
+    Leave-one-out, full ranking, masked histories, one seed, the defaults give NDCG@10 of 0.0535
+    on Beauty, 0.0293 on Sports and 0.0581 on Toys; published are 0.0531, 0.0314 and 0.0580.
+    """
 
     dim: int = 64
     blocks: int = 1
