@@ -28,7 +28,6 @@ from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.ranking import Ranking
 from isthmus_client.sasrec import SasRecSettings, fit_sasrec
 from isthmus_client.sequences import Ints, Targets
-from isthmus_client.signals.cut import window_cut
 from isthmus_client.training import Settings, generator
 from isthmus_client.workspace import Workspace
 
@@ -177,8 +176,8 @@ def _release(_workspace: Workspace, release: RankerModel, _recipe: Recipe) -> Me
 
 def _ranked(evaluator: Evaluator, model: RankerModel) -> Ranking:
     """An encoder with its ranker."""
-    cut = window_cut(evaluator.workspace, evaluator.window)
-    return rank_models(evaluator.workspace, cut, evaluator.task, {"": model})[""]
+    models = {"": model}
+    return rank_models(evaluator.workspace, evaluator.window, evaluator.task, models)[""]
 
 
 def _popularity(_workspace: Workspace, _release: RankerModel, _recipe: Recipe) -> Measure:

@@ -35,7 +35,6 @@ from isthmus_client.evaluate import Evaluator
 from isthmus_client.model import PlatformModel, PrivateHead
 from isthmus_client.ranker_model import RankerModel, rank_models
 from isthmus_client.ranking import Ranking, user_metrics
-from isthmus_client.signals.cut import window_cut
 
 Kind = Literal["popularity", "item_knn", "content", "full", "ranker", "ranks"]
 Settings = Mapping[str, str | int | float]
@@ -137,10 +136,8 @@ def _with_ranker(model: StoredModel, encoder: SharedEncoder, evaluator: Evaluato
     for module, prefix in ((encoder, "encoder."), (ranker, "ranker.")):
         own = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
         module.load_state_dict(own)
-    workspace = evaluator.workspace
-    cut = window_cut(workspace, evaluator.window)
     models = {"": RankerModel(encoder, ranker)}
-    return rank_models(workspace, cut, evaluator.task, models)[""].ndcg
+    return rank_models(evaluator.workspace, evaluator.window, evaluator.task, models)[""].ndcg
 
 
 def _from_ranks(model: StoredModel, evaluator: Evaluator) -> Quality:

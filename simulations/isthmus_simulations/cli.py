@@ -94,6 +94,14 @@ EncoderOption = Annotated[
         rich_help_panel=HOW,
     ),
 ]
+SequenceOption = Annotated[
+    bool,
+    typer.Option(
+        "--sequence-models",
+        help="Each platform also trains a SASRec at home, whose ranks are fused in if that helps.",
+        rich_help_panel=HOW,
+    ),
+]
 AggregationOption = Annotated[
     AggregationRule | None,
     typer.Option(
@@ -173,6 +181,7 @@ def simulate(
     server_optimiser: OptimiserOption = None,
     aggregation: AggregationOption = None,
     weights: WeightsOption = None,
+    sequence_models: SequenceOption = False,
     encoder: EncoderOption = None,
     engine: EngineOption = "memory",
     workers: WorkersOption = None,
@@ -204,6 +213,7 @@ def simulate(
         server_optimiser=server_optimiser,
         aggregation=aggregation,
         weights=weights,
+        sequence_models=sequence_models,
         engine=engine,
         workers=workers,
         resume=resume,

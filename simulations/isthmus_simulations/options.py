@@ -31,6 +31,7 @@ class SimulationOptions(BaseModel):
         learning_rate: of the local AdamW.
         aggregation: how the server combines the updates of a round.
         weights: how much a platform's update counts: by its users, equally, or by their root.
+        sequence_models: whether each platform trains a SASRec of its own, to be fused in.
         engine: what carries the messages; the result does not depend on it.
         workers: platforms that train at the same time; None is one per core.
         resume: `out` holds an interrupted run of the same configuration: go on from there.
@@ -52,6 +53,7 @@ class SimulationOptions(BaseModel):
     server_optimiser: ServerOptimiser | None = None
     aggregation: AggregationRule | None = None
     weights: Weighting | None = None
+    sequence_models: bool = False
     engine: Engine = "memory"
     workers: int | None = Field(default=None, ge=1)
     resume: bool = False
@@ -70,6 +72,7 @@ DEPENDENT = (
     "server_optimiser",
     "aggregation",
     "weights",
+    "sequence_models",
 )
 """Options that a result depends on; the others say where and how fast it is computed."""
 

@@ -18,12 +18,12 @@ from isthmus_client.local_training import CurvePoint
 from isthmus_client.ranker_model import RankerModel, rank_models
 from isthmus_client.ranking import Ranking
 from isthmus_client.release import fingerprint_of
-from isthmus_client.signals.cut import window_cut
 from isthmus_client.stored_models import (
     StoredModel,
     content_model,
     item_knn_model,
     popularity_model,
+    ranked_model,
     ranker_model,
 )
 from isthmus_client.workspace import Workspace
@@ -67,10 +67,11 @@ def report_platform(
     """
     started = time.perf_counter()
     models = Models(rankers, initial_encoder(plan.encoder, plan.seed), _neighbours(workspace))
-    judged = _qualities(_rankings(Evaluator(workspace, "validation", "gate"), models))
+    ranked = _rankings(Evaluator(workspace, "validation", "gate"), models)
+    judged = _qualities(ranked)
     gate = decide("personalised", judged, OWN, seed=plan.seed)
     if folder is not None:
-        issue(workspace, _judged(models, plan.seed), folder, judged)
+        issue(workspace, _judged(models, plan.seed, ranked), folder, judged)
     new = _rankings(Evaluator(workspace, "test"), models)
     everything = _rankings(Evaluator(workspace, "test", masked=False), models)
     strongest = _strongest(new)
@@ -131,8 +132,8 @@ def _ranked(evaluator: Evaluator, models: Models) -> dict[schema.ModelName, Rank
         "personalised": rankers.personalised,
         "pooled": rankers.pooled,
     }
-    cut = window_cut(workspace, evaluator.window)
-    ranked = rank_models(workspace, cut, evaluator.task, {str(n): m for n, m in served.items()})
+    named = {str(name): model for name, model in served.items()}
+    ranked = rank_models(workspace, evaluator.window, evaluator.task, named)
     return {name: ranked[name] for name in served}
 
 
@@ -140,8 +141,12 @@ def _qualities(rankings: Mapping[schema.ModelName, Ranking]) -> dict[str, Qualit
     return {name: ranking.ndcg for name, ranking in rankings.items()}
 
 
-def _judged(models: Models, seed: int) -> Judged:
-    """What the certificate stores; the pooled model is no platform's to have."""
+def _judged(models: Models, seed: int, ranked: Mapping[schema.ModelName, Ranking]) -> Judged:
+    """What the certificate stores; the pooled model is no platform's to have.
+
+    Args:
+        ranked: of the gate's users; they stand for a model that a sequence model is fused into.
+    """
     rankers = models.rankers
     release = rankers.federated
     stored: dict[str, StoredModel] = {
@@ -149,12 +154,20 @@ def _judged(models: Models, seed: int) -> Judged:
         "item_knn": item_knn_model(models.neighbours),
         "prior": content_model(models.initial),
         "content": content_model(release.encoder),
-        "local": ranker_model(rankers.local),
+        "local": _stored(rankers.local, ranked["local"]),
         "federated": ranker_model(release),
-        "personalised": ranker_model(rankers.personalised),
+        "personalised": _stored(rankers.personalised, ranked["personalised"]),
     }
     fingerprint = fingerprint_of(split(release.encoder)[0], split(release.ranker)[0])
     return Judged(stored, "personalised", OWN, fingerprint, seed)
+
+
+def _stored(model: RankerModel, ranking: Ranking) -> StoredModel:
+    if model.beside is None:
+        return ranker_model(model)
+    return ranked_model(
+        ranking, {"beside": model.beside.contender.name, "share": model.beside.share}
+    )
 
 
 def _incumbent(certificate: Decision) -> schema.ModelName:

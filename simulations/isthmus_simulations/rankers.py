@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -13,9 +13,10 @@ from isthmus.border import split
 from isthmus.parameters import Shared
 from isthmus.progress import Advance
 from isthmus.ranker import RankerConfig, SharedRanker, initial_ranker
+from isthmus_client.contender import Contender
 from isthmus_client.local_training import CurvePoint, Keeper
-from isthmus_client.ranker_fitting import fit_ranker
-from isthmus_client.ranker_model import RankerModel
+from isthmus_client.ranker_fitting import fit_ranker, with_own
+from isthmus_client.ranker_model import RankerModel, TuningJudge
 from isthmus_client.ranker_trainer import RankerData, RankerTrainer, ranker_of
 from isthmus_client.ranker_training import ranker_optimiser, train_ranker
 from isthmus_client.training import Settings, batches, generator
@@ -64,10 +65,15 @@ def train_rankers(
     release: Shared,
     alone: Mapping[str, Trained],
     pooled: Trained,
+    own: Mapping[str, Contender] | None = None,
 ) -> tuple[RunResult, dict[str, Rankers]]:
     """Federate the ranker around the released encoder, and train it in every other way.
 
     Every way gets the same passes over the same kind of examples.
+
+    Args:
+        own: a sequence model of each platform's own, by the platform's name, whose ranks may be
+            fused into everything but the release as it is; None = no such models.
 
     Returns:
         The ranker's federation, and each platform's rankers by its name.
@@ -84,10 +90,30 @@ def train_rankers(
     encoders = {"release": release, POOLED: pooled.parameters}
     made = _without_federation(job, data, run.best, encoders, alone)
     curves = federated_curves(run)
-    return run, {
+    found = {
         each.workspace.platform.name: _assemble(job.plan, each, run, encoders, alone, made, curves)
         for each in data
     }
+    if own is None:
+        return run, found
+    fuse = [(each, found[each.workspace.platform.name]) for each in data]
+    helped = job.parallel(lambda pair: _with_own(*pair, own), fuse)
+    return run, dict(zip(found, helped, strict=True))
+
+
+def _with_own(data: RankerData, rankers: Rankers, own: Mapping[str, Contender]) -> Rankers:
+    """One platform's models with its own sequence model fused in where that surely helps."""
+    helper = own[data.workspace.platform.name]
+
+    def helped(model: RankerModel) -> RankerModel:
+        return with_own(TuningJudge(data.tuning, model.encoder), model, helper)
+
+    return replace(
+        rankers,
+        local=helped(rankers.local),
+        personalised=helped(rankers.personalised),
+        pooled=helped(rankers.pooled),
+    )
 
 
 def _without_federation(

@@ -22,7 +22,7 @@ from isthmus_simulations.rankers import Rankers, train_rankers
 from isthmus_simulations.results import Newcomer, PlatformResults, Results
 from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
 from isthmus_simulations.stages import Stages, encoder_of
-from isthmus_simulations.training import train_without_federation
+from isthmus_simulations.training import own_sequence_models, train_without_federation
 
 
 def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results:
@@ -72,7 +72,8 @@ def _measure_all(job: Job, prepared: Prepared) -> Outcome:
     with job.clock.stage("training alone and pooled"):
         alone, pooled = train_without_federation(job, workspaces)
     with job.clock.stage("rankers"):
-        ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled)
+        own = own_sequence_models(job, workspaces) if job.options.sequence_models else None
+        ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled, own)
     with job.clock.stage("evaluation"):
         platforms = _report(job, workspaces, run, ranking, rankers)
     day_one = _day_one(job, newcomer, run, ranking)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from isthmus.border import split
 from isthmus.progress import Advance
+from isthmus_client.contender import Contender
 from isthmus_client.local_training import train_alone
+from isthmus_client.sasrec import SasRecSettings, fit_sasrec
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.job import Job
 from isthmus_simulations.plan import TrainingPlan
@@ -59,3 +62,22 @@ def _alone(workspace: Workspace, plan: TrainingPlan, advance: Advance) -> Traine
     curves = {workspace.platform.name: run.curve}
     best, seconds = run.curve[run.best].step, time.perf_counter() - started
     return Trained(split(run.encoder)[0], curves, best, seconds)
+
+
+def own_sequence_models(job: Job, workspaces: Sequence[Workspace]) -> dict[str, Contender]:
+    """A SASRec on each platform's own item numbers, by the platform's name; it never leaves.
+
+    Where times are real its targets are the coming new items, as everywhere else; sequences
+    without times are trained on the next item, as papers do.
+    """
+    with job.progress.track("own sequence models", len(workspaces)) as advance:
+
+        def one(workspace: Workspace) -> Contender:
+            timed = workspace.platform.histories.timed
+            settings = replace(SasRecSettings(), targets="horizon" if timed else "next")
+            fitted = fit_sasrec(workspace, settings, seed=job.plan.seed)
+            advance(1)
+            return fitted
+
+        made = job.parallel(one, workspaces)
+    return {w.platform.name: each for w, each in zip(workspaces, made, strict=True)}

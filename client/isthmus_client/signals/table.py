@@ -189,6 +189,10 @@ class SignalTable:
         shares /= np.maximum(shares.sum(axis=1, keepdims=True), 1.0)
         return np.asarray(np.log(shares + 0.01)[:, self._categories.indices], dtype=np.float32)
 
+    def known(self, users: Ints) -> sparse.csr_matrix:
+        """1 where a user met an item before the cut. (users, items)."""
+        return self._known[users]
+
     def content(self, encoder: SharedEncoder | None, users: Ints) -> Signals:
         """The released content score; without an encoder nothing. (users, items)."""
         if encoder is None:

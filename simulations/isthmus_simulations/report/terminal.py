@@ -15,15 +15,15 @@ from isthmus_simulations.report.verdicts import Kind
 from isthmus_simulations.results import ModelName, Results
 
 _ENDLESS = 1000  # columns
-_LONGEST_NAME = 18  # columns
+_LONGEST_NAME = 16  # columns; with eight figures that is a terminal's eighty
 _SHORT: dict[ModelName, str] = {
-    "popularity": "Popular",
+    "popularity": "Pop.",
     "own_history": "Own",
     "item_knn": "kNN",
     "prior": "Prior",
-    "content": "Content",
+    "content": "Cont.",
     "federated": "Fed.",
-    "personalised": "Person.",
+    "personalised": "Pers.",
 }
 _STYLES: dict[Kind, str] = {"gain": "green", "loss": "red", "unclear": "dim", "unknown": "dim"}
 
@@ -83,6 +83,7 @@ def _plain(title: str | None) -> Table:
         box=box.SIMPLE_HEAD,
         title_justify="left",
         pad_edge=False,
+        collapse_padding=True,
     )
 
 

@@ -19,7 +19,6 @@ from isthmus_client.local_training import CurvePoint
 from isthmus_client.platform import Platform
 from isthmus_client.ranker_model import Blocks, rank_models
 from isthmus_client.ranking import Ranking, Task, Window, rank
-from isthmus_client.signals.cut import window_cut
 from isthmus_client.training import generator
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
@@ -27,7 +26,7 @@ from isthmus_simulations.federation import federate
 from isthmus_simulations.job import Job
 from isthmus_simulations.rankers import train_rankers
 from isthmus_simulations.stages import Trained
-from isthmus_simulations.training import train_without_federation
+from isthmus_simulations.training import own_sequence_models, train_without_federation
 from isthmus_simulations.transfer.facts import (
     Cell,
     CellFacts,
@@ -80,8 +79,10 @@ def measure(platforms: Sequence[Platform], job: Job, draw: Draw) -> Cell:
         run = federate(job, workspaces)
     with job.clock.stage("training alone and pooled"):
         alone, pooled = train_without_federation(job, workspaces)
+    with job.clock.stage("own sequence models"):
+        own = own_sequence_models(job, workspaces)
     with job.clock.stage("rankers"):
-        ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled)
+        ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled, own)
     facts: dict[str, PlatformFacts] = {}
     values: dict[str, PlatformValues] = {}
     total = len(workspaces) * len(MODELS)
@@ -92,7 +93,7 @@ def measure(platforms: Sequence[Platform], job: Job, draw: Draw) -> Cell:
         for workspace in workspaces:
             name = workspace.platform.name
             mine = alone[name]
-            seat = Seat(workspace, job.plan, mine.parameters, run.best, rankers[name])
+            seat = Seat(workspace, job.plan, mine.parameters, run.best, rankers[name], own[name])
             contenders = {}
             for model, entry in MODELS.items():
                 contenders[model] = entry.fit(seat)
@@ -152,7 +153,7 @@ def _ranked(
     """Everybody's rankings; models with a ranker share the work of making signals."""
     scorers = {name: contender.scorer(window) for name, contender in contenders.items()}
     signalled = {n: s.model for n, s in scorers.items() if isinstance(s, Blocks)}
-    found = rank_models(workspace, window_cut(workspace, window), task, signalled)
+    found = rank_models(workspace, window, task, signalled)
     return {n: found[n] if n in found else rank(task, s) for n, s in scorers.items()}
 
 

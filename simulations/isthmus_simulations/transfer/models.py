@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from isthmus.parameters import Shared
 from isthmus_client.classical import (
@@ -18,7 +18,6 @@ from isthmus_client.lightgbm_ranker import fit_lightgbm
 from isthmus_client.mr_mtl import MrMtlSettings, fit_mr_mtl
 from isthmus_client.personalise import Personalised, personalise
 from isthmus_client.ranker_model import RankerModel
-from isthmus_client.sasrec import SasRecSettings, fit_sasrec
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.plan import TrainingPlan
 from isthmus_simulations.rankers import Rankers
@@ -35,6 +34,7 @@ class Seat:
         alone: the encoder that the platform trained by itself.
         release: the federation's encoder.
         rankers: encoders with their rankers: alone, released, fitted further, pooled.
+        sasrec: the platform's own sequence model: a baseline, and what rankers are fused with.
     """
 
     workspace: Workspace
@@ -42,6 +42,7 @@ class Seat:
     alone: Shared
     release: Shared
     rankers: Rankers
+    sasrec: Contender
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,6 @@ class Entry:
 def _alone(fit: Callable[[Workspace], Contender]) -> Callable[[Seat], Contender]:
     """A baseline that needs the platform's own data and nothing else."""
     return lambda seat: fit(seat.workspace)
-
-
-def _sasrec(seat: Seat) -> Contender:
-    timed = seat.workspace.platform.histories.timed
-    settings = replace(SasRecSettings(), targets="horizon" if timed else "next")
-    return fit_sasrec(seat.workspace, settings, seed=seat.plan.seed)
 
 
 def _lightgbm(seat: Seat) -> Contender:
@@ -109,7 +104,7 @@ MODELS: dict[str, Entry] = {
     "recent_popularity": Entry("baseline", _alone(fit_recent_popularity)),
     "item_knn": Entry("baseline", _alone(fit_item_knn)),
     "prior": Entry("baseline", _alone(fit_prior)),
-    "sasrec": Entry("baseline", _sasrec),
+    "sasrec": Entry("baseline", lambda seat: seat.sasrec),
     "lightgbm": Entry("baseline", _lightgbm),
     "text_and_id": Entry("baseline", _text_and_id),
     "local": Entry("own", _ranker("local", lambda rankers: rankers.local)),

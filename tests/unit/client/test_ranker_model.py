@@ -1,5 +1,7 @@
 """A ranker ranks the same through every door: contender, several at once, stored, tuning judge."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,15 @@ from isthmus.errors import DataInvalidError
 from isthmus.ranker import SIGNALS, START, RankerConfig, initial_ranker
 from isthmus_client import ranker_model
 from isthmus_client.evaluate import Evaluator
-from isthmus_client.ranker_model import RankerModel, TuningJudge, TuningSignals, rank_models
+from isthmus_client.ranker_fitting import with_own
+from isthmus_client.ranker_model import (
+    SMOOTHING,
+    Beside,
+    RankerModel,
+    TuningJudge,
+    TuningSignals,
+    rank_models,
+)
 from isthmus_client.ranking import rank
 from isthmus_client.signals.cut import window_cut
 from isthmus_client.signals.table import SignalTable
@@ -45,8 +55,8 @@ def same(one, other):
 @pytest.mark.parametrize("window", ["validation", "test"])
 def test_several_at_once_rank_as_each_alone(workspace, window):
     models = {"one": model(1), "two": model(2), "round 0": model(1)}
-    evaluator, cut = Evaluator(workspace, window), window_cut(workspace, window)
-    together = rank_models(workspace, cut, evaluator.task, models)
+    evaluator = Evaluator(workspace, window)
+    together = rank_models(workspace, evaluator.window, evaluator.task, models)
     assert tuple(together) == tuple(models)
     for name, each in models.items():
         contender = each.contender(name, workspace)
@@ -125,3 +135,28 @@ def test_a_stored_ranker_of_other_signals_is_refused(workspace):
     for tensors in (fewer, missing):
         with pytest.raises(DataInvalidError, match="a stored ranker model does not fit shop"):
             measure(StoredModel("ranker", made.settings, tensors), gate)
+
+
+def test_fused_ranks_are_the_weighted_sum_of_reciprocal_ranks(workspace):
+    own = model(2).contender("own", workspace)
+    helped = replace(model(1), beside=Beside(own, 0.25))
+    evaluator = Evaluator(workspace, "test")
+    users, known = evaluator.task.users, evaluator.task.history
+    parts = []
+    for contender, share in ((model(1).contender("", workspace), 0.75), (own, 0.25)):
+        scores = contender.scorer("test")(users)
+        scores[known.nonzero()] = -np.inf
+        order = np.argsort(-scores, axis=1, kind="stable")
+        ranks = np.argsort(order, axis=1, kind="stable") + 1
+        parts.append(share / (SMOOTHING + ranks))
+    expected = rank(evaluator.task, lambda asked: sum(parts)[np.searchsorted(users, asked)])
+    found = rank_models(workspace, "test", evaluator.task, {"helped": helped})["helped"]
+    np.testing.assert_allclose(found.ndcg, expected.ndcg, atol=1e-6)
+    scorer = helped.contender("", workspace).scorer("test")
+    assert same(found, rank(evaluator.task, scorer))
+
+
+def test_an_own_model_without_a_sure_gain_is_not_fused_in(workspace):
+    judge = TuningJudge(TuningSignals(workspace), model(1).encoder)
+    same_again = model(1).contender("own", workspace)
+    assert with_own(judge, model(1), same_again).beside is None
