@@ -21,7 +21,7 @@ from isthmus_client.classical import fit_item_knn, fit_recent_popularity
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import train_alone
-from isthmus_client.ranker_fitting import fit_ranker
+from isthmus_client.ranker_fitting import fit_ranker, fit_release
 from isthmus_client.ranker_model import RankerModel, rank_models
 from isthmus_client.ranker_trainer import RankerData, RankerTrainer
 from isthmus_client.ranker_training import RankerSettings
@@ -210,24 +210,23 @@ def _local(workspace: Workspace, _release: RankerModel, recipe: Recipe) -> Measu
         seed=recipe.seed,
     )
     start = RankerModel(alone.encoder, initial_ranker(RankerConfig(), recipe.seed))
-    return _fitted(workspace, start, recipe, careful=False)
+    return _fitted(workspace, start, recipe, released=False)
 
 
 def _personalised(workspace: Workspace, release: RankerModel, recipe: Recipe) -> Measure:
-    return _fitted(workspace, release, recipe, careful=True)
+    return _fitted(workspace, release, recipe, released=True)
 
 
-def _fitted(workspace: Workspace, start: RankerModel, recipe: Recipe, *, careful: bool) -> Measure:
+def _fitted(workspace: Workspace, start: RankerModel, recipe: Recipe, *, released: bool) -> Measure:
     """An encoder with its ranker fitted on the platform's own users."""
     trainer = RankerTrainer(RankerData(workspace, recipe.seed, recipe.ranker), start.encoder)
-    fitted = fit_ranker(
-        trainer,
-        start.ranker,
-        epochs=recipe.passes,
-        patience=recipe.patience,
-        seed=recipe.seed,
-        careful=careful,
-    )
+    epochs, patience, seed = recipe.passes, recipe.patience, recipe.seed
+    if released:
+        fitted = fit_release(trainer, start.ranker, epochs=epochs, patience=patience, seed=seed)
+    else:
+        fitted = fit_ranker(
+            trainer, start.ranker, epochs=epochs, patience=patience, seed=seed, careful=False
+        )
     model = replace(start, ranker=fitted.ranker)
     return lambda evaluator: _ranked(evaluator, model)
 

@@ -27,6 +27,7 @@ class FittedRanker:
     ranker: SharedRanker
     curve: tuple[CurvePoint, ...]
     best: int  # place in the curve
+    gain: float = 0.0  # `sure_gain` over the start; 0 where the start was kept
 
 
 def fit_ranker(
@@ -37,6 +38,7 @@ def fit_ranker(
     patience: int,
     seed: int,
     careful: bool,
+    strength: float = 1.0,
     advance: Advance = lambda _: None,
 ) -> FittedRanker:
     """Train a ranker on the platform's own examples, stopped by its tuning users.
@@ -50,6 +52,7 @@ def fit_ranker(
         patience: passes without a better ranking of the tuning users; 0 = never stop early.
         careful: leave the start only for what surely adds to it (`sure_gain`): a release is not
             argued away by a handful of users. False takes the best pass.
+        strength: times the settings' learning rate.
 
     Guarantees:
         `start` is as it was; the platform's windows after training are read by the judge alone.
@@ -62,7 +65,7 @@ def fit_ranker(
     optimiser = ranker_optimiser(ranker, settings.learning_rate, settings.weight_decay)
     rows = np.arange(len(trainer.examples))
     for epoch in range(1, epochs + 1 if rows.size else 1):
-        _cool(optimiser, settings.learning_rate, epoch, epochs)
+        _cool(optimiser, strength * settings.learning_rate, epoch, epochs)
         size = Settings(batch_size=settings.batch_size)
         train_ranker(ranker, trainer.examples, batches(rows, size, 1.0, random), optimiser)
         now = trainer.judge.rank(ranker)
@@ -71,7 +74,47 @@ def fit_ranker(
         if keeper.note(float(epoch), now.mean_ndcg, ranker.state_dict(), judged=judged):
             break
     ranker.load_state_dict(keeper.restore())
-    return FittedRanker(ranker, tuple(keeper.curve), keeper.best)
+    gain = sure_gain(trainer.judge.rank(ranker).ndcg, begin.ndcg) if keeper.best else 0.0
+    return FittedRanker(ranker, tuple(keeper.curve), keeper.best, gain)
+
+
+STRENGTHS = (1 / 3, 1.0)  # of fitting a release at home: gently, then as in training
+
+
+def fit_release(
+    trainer: RankerTrainer,
+    released: SharedRanker,
+    *,
+    epochs: int,
+    patience: int,
+    seed: int,
+    advance: Advance = lambda _: None,
+) -> FittedRanker:
+    """Fit a released ranker at home, gently and strongly, and keep what surely gains most.
+
+    A large platform gains by strong fitting what would throw a small one back (experiments, "What
+    transfers"); the tuning users tell which of the two it is.
+
+    Args:
+        advance: called once, with the passes of one strength.
+
+    Guarantees:
+        As `fit_ranker` with care: fewer than 25 tuning users leave the release as it is.
+    """
+    tries = [
+        fit_ranker(
+            trainer,
+            released,
+            epochs=epochs,
+            patience=patience,
+            seed=seed,
+            careful=True,
+            strength=strength,
+        )
+        for strength in STRENGTHS
+    ]
+    advance(epochs)
+    return max(tries, key=lambda fitted: fitted.gain)
 
 
 def _cool(optimiser: torch.optim.Optimizer, peak: float, epoch: int, epochs: int) -> None:

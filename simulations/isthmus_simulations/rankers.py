@@ -15,7 +15,7 @@ from isthmus.progress import Advance
 from isthmus.ranker import RankerConfig, SharedRanker, initial_ranker
 from isthmus_client.contender import Contender
 from isthmus_client.local_training import CurvePoint, Keeper
-from isthmus_client.ranker_fitting import fit_ranker, with_own
+from isthmus_client.ranker_fitting import fit_ranker, fit_release, with_own
 from isthmus_client.ranker_model import RankerModel, TuningJudge
 from isthmus_client.ranker_trainer import RankerData, RankerTrainer, ranker_of
 from isthmus_client.ranker_training import ranker_optimiser, train_ranker
@@ -148,15 +148,12 @@ def _fit(
 ) -> Trained:
     """A ranker fitted at home, from a release or (None) from round 0."""
     started = time.perf_counter()
-    fitted = fit_ranker(
-        RankerTrainer(data, encoder_of(encoder, plan.encoder)),
-        _initial(plan) if start is None else ranker_of(start),
-        epochs=plan.passes,
-        patience=plan.patience,
-        seed=plan.seed,
-        careful=start is not None,
-        advance=advance,
-    )
+    trainer = RankerTrainer(data, encoder_of(encoder, plan.encoder))
+    budget = {"epochs": plan.passes, "patience": plan.patience, "seed": plan.seed}
+    if start is None:
+        fitted = fit_ranker(trainer, _initial(plan), careful=False, advance=advance, **budget)
+    else:
+        fitted = fit_release(trainer, ranker_of(start), advance=advance, **budget)
     curves = {data.workspace.platform.name: fitted.curve}
     best, seconds = fitted.curve[fitted.best].step, time.perf_counter() - started
     return Trained(split(fitted.ranker)[0], curves, best, seconds)

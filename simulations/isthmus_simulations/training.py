@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 
 from isthmus.border import split
@@ -65,17 +64,11 @@ def _alone(workspace: Workspace, plan: TrainingPlan, advance: Advance) -> Traine
 
 
 def own_sequence_models(job: Job, workspaces: Sequence[Workspace]) -> dict[str, Contender]:
-    """A SASRec on each platform's own item numbers, by the platform's name; it never leaves.
-
-    Where times are real its targets are the coming new items, as everywhere else; sequences
-    without times are trained on the next item, as papers do.
-    """
+    """A SASRec on each platform's own item numbers, by the platform's name; it never leaves."""
     with job.progress.track("own sequence models", len(workspaces)) as advance:
 
         def one(workspace: Workspace) -> Contender:
-            timed = workspace.platform.histories.timed
-            settings = replace(SasRecSettings(), targets="horizon" if timed else "next")
-            fitted = fit_sasrec(workspace, settings, seed=job.plan.seed)
+            fitted = fit_sasrec(workspace, SasRecSettings(), seed=job.plan.seed)
             advance(1)
             return fitted
 
