@@ -15,7 +15,8 @@ from isthmus_simulations.report.verdicts import Kind
 from isthmus_simulations.results import ModelName, Results
 
 _ENDLESS = 1000  # columns
-_LONGEST_NAME = 16  # columns; with eight figures that is a terminal's eighty
+_LONGEST_NAME = 18  # columns
+_SHORTER_NAME = 14  # columns; with eight figures that fills a terminal's eighty
 _SHORT: dict[ModelName, str] = {
     "popularity": "Pop.",
     "own_history": "Own",
@@ -62,7 +63,8 @@ def _table(main: tables.Table, *, figures: bool = False, lift: bool = False) -> 
     """The main table of the report: the models' figures, the lift and the gate, or both."""
     title = "NDCG@10 on new-to-user items, full ranking" if figures else None
     made = _plain(title)
-    made.add_column("", no_wrap=True, max_width=_LONGEST_NAME)
+    narrow = figures and not lift
+    made.add_column("", no_wrap=True, max_width=_SHORTER_NAME if narrow else _LONGEST_NAME)
     for model in main.columns if figures else ():
         style = "dim" if model == "pooled" else ""
         name = formats.label(model) if lift else _SHORT.get(model, formats.label(model))

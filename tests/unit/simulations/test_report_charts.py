@@ -67,7 +67,9 @@ def test_the_forest_has_a_panel_for_each_comparison_on_one_scale():
         "Personalised",
         "Personalised",
         "Federated",
+        "Content",
         "Pooled",
+        "Personalised",
     ]
     for panel in found.panels:
         assert [row.platform for row in panel.rows] == list(RESULTS.platforms)
