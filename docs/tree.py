@@ -18,6 +18,7 @@ SILENT = ("__init__.py", "py.typed")  # their package's line speaks for them
 WHOLE = (
     "docs/decisions",
     "docs/examples",
+    "client/isthmus_client/templates",
     "simulations/isthmus_simulations/report/templates",
     "tests",
 )
@@ -33,6 +34,10 @@ WORDS = {
     "Makefile": "The verbs: install, simulate, test, lint, fix, bench, docs, clean",
     "README.md": "This page",
     "pyproject.toml": "Packaging, dependencies, the floors, every tool's settings",
+    "client/isthmus_client/templates": "Pages of the trial and of the certificate",
+    "docs/no-harm.md": "The gate, its certificate, hostile members and aggregation rules",
+    "docs/transfer-benchmark.md": "The transfer benchmark: protocol, tests, every field of its JSON",
+    "docs/trial.md": "What a release would bring on one's own data, before joining",
     "docs": "Documentation, kept true by tests",
     "docs/architecture.md": "How the parts fit, and what crosses between them",
     "docs/cli.md": "Every command and option",
