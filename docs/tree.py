@@ -36,7 +36,7 @@ WORDS = {
     "pyproject.toml": "Packaging, dependencies, the floors, every tool's settings",
     "client/isthmus_client/templates": "Pages of the trial and of the certificate",
     "docs/no-harm.md": "The gate, its certificate, hostile members and aggregation rules",
-    "docs/transfer-benchmark.md": "The transfer benchmark: protocol, tests, every field of its JSON",
+    "docs/transfer-benchmark.md": "The transfer benchmark: protocol, tests, the JSON's fields",
     "docs/trial.md": "What a release would bring on one's own data, before joining",
     "docs": "Documentation, kept true by tests",
     "docs/architecture.md": "How the parts fit, and what crosses between them",
