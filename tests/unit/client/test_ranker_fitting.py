@@ -10,7 +10,7 @@ from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.ranker import RankerConfig, initial_ranker
 from isthmus_client.mixing import FEWEST
-from isthmus_client.ranker_fitting import fit_ranker
+from isthmus_client.ranker_fitting import fit_ranker, fit_release
 from isthmus_client.ranker_trainer import RankerData, RankerTrainer
 from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.workspace import Workspace
@@ -97,6 +97,28 @@ def test_where_there_is_no_rule_the_release_stays():
         for place in range(3)
     ]
     assert sum(kept) >= 2  # one standard error is no proof: luck may pass once
+
+
+def released(trainer, **changes):
+    settings = {"epochs": 4, "patience": 0, "seed": 0, **changes}
+    return fit_release(trainer, start(), **settings)
+
+
+def test_a_release_is_fitted_at_the_strength_that_gains_most(ruled):
+    tries = [fitted(ruled, careful=True, strength=strength) for strength in (1 / 3, 1.0)]
+    assert tries[0].gain != tries[1].gain
+    seen = []
+    made = released(ruled, advance=seen.append)
+    assert made.gain == max(each.gain for each in tries) > 0
+    assert fingerprint(made.ranker) in {fingerprint(each.ranker) for each in tries}
+    assert seen == [4]
+
+
+def test_a_release_is_kept_where_few_can_judge():
+    trainer = trainer_of(rule_workspace(RuleWorld(seed=3, training=2 * FEWEST - 2), 0))
+    made = released(trainer)
+    assert (made.best, made.gain) == (0, 0.0)
+    assert fingerprint(made.ranker) == fingerprint(start())
 
 
 @pytest.mark.parametrize("careful", [False, True])

@@ -38,7 +38,7 @@ def workspace():
 def ranker():
     made = initial_ranker(RankerConfig(), seed=4)
     with torch.no_grad():
-        made.narrow.weight.normal_(generator=torch.Generator().manual_seed(1))
+        made.narrow.weight.normal_(std=0.5, generator=torch.Generator().manual_seed(1))
     return made
 
 
