@@ -15,6 +15,7 @@ import torch
 
 from isthmus import __version__
 from isthmus.postprocessors import NoPrivacy
+from isthmus_client.release import fingerprint_of
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
 from isthmus_simulations.job import Job
@@ -143,7 +144,8 @@ def _config(outcome: Outcome) -> dict[str, Any]:
         "text_encoder": outcome.prepared.encoder,
         "text_encoder_fingerprint": outcome.prepared.encoder_fingerprint,
         "best_round": outcome.run.best_round,
-        "release_fingerprint": outcome.run.best.fingerprint(),
+        "release_fingerprint": fingerprint_of(outcome.run.best, outcome.ranking.best),
+        "encoder_fingerprint": outcome.run.best.fingerprint(),
         "ranker_best_round": outcome.ranking.best_round,
         "ranker_fingerprint": outcome.ranking.best.fingerprint(),
     }

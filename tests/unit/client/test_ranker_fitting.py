@@ -16,7 +16,7 @@ from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.workspace import Workspace
 
 CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=12)
-SETTINGS = RankerSettings(batch_size=8, learning_rate=1e-2)
+SETTINGS = RankerSettings(hard=40, uniform=40, targets=12, batch_size=8, learning_rate=1e-2)
 
 
 def trainer_of(workspace):
