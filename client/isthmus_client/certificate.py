@@ -14,18 +14,16 @@ from datetime import UTC, datetime
 from importlib import metadata
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
-from pydantic import AwareDatetime, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, Field, JsonValue
 
 from isthmus import __version__
-from isthmus.errors import DataInvalidError, DataMissingError
-from isthmus.files import digest, write_text
+from isthmus.files import digest
 from isthmus.statistics import Equivalence
 from isthmus_client.evaluate import Evaluator
-from isthmus_client.figures import Count, Figures, PairedDifference, Share
+from isthmus_client.figures import Count, Document, Figures, PairedDifference, Share
 from isthmus_client.gate import Decision, Quality, decide
 from isthmus_client.platform import Platform
 from isthmus_client.ranking import window_bounds
@@ -96,12 +94,15 @@ class DataRecord(Figures):
     catalogue_sha256: str
 
 
-class Certificate(Figures):
+class Certificate(Document):
     """The content of `certificates/PLATFORM.json`.
 
     Guarantees:
         Means over the gate's users, counts and digests only; no value of a single user.
     """
+
+    WHAT: ClassVar[str] = "certificate"
+    BROKEN: ClassVar[str] = "write it anew by running the simulation again"
 
     schema_version: Literal[1] = SCHEMA_VERSION
     created: AwareDatetime
@@ -123,36 +124,6 @@ class Certificate(Figures):
     seed: Count
     code_sha256: str
     versions: dict[str, str]
-
-    def to_json(self) -> str:
-        """As the text of the file."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write the file, wholly or not at all.
-
-        Raises:
-            OSError: the folder cannot be written or the disk is full.
-        """
-        write_text(path, self.to_json())
-
-    @classmethod
-    def load(cls, path: Path) -> Certificate:
-        """Read a certificate.
-
-        Raises:
-            DataMissingError: there is no such file.
-            DataInvalidError: it is not JSON or breaks the schema.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            raise DataMissingError(f"no certificate at {path}") from error
-        except ValidationError as error:
-            raise DataInvalidError(
-                f"{path} is no certificate of schema version {SCHEMA_VERSION}: {error}",
-                hint="write it anew by running the simulation again",
-            ) from error
 
 
 @dataclass(frozen=True)

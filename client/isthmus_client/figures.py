@@ -5,10 +5,13 @@ A figure that does not exist is None (null), never NaN.
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from isthmus.errors import DataInvalidError, DataMissingError
+from isthmus.files import write_text
 from isthmus.statistics import Difference
 from isthmus_client.ranking import Ranking
 
@@ -32,6 +35,59 @@ class Figures(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
     )
+
+
+class Document(Figures):
+    """Figures that are a file of their own.
+
+    Attributes:
+        WHAT: what the file is, for errors.
+        ABSENT: what to do where it is not there; "" = nothing to advise.
+        BROKEN: what to do where it breaks the schema.
+    """
+
+    WHAT: ClassVar[str]
+    ABSENT: ClassVar[str] = ""
+    BROKEN: ClassVar[str] = ""
+
+    def to_json(self) -> str:
+        """As the text of the file."""
+        return self.model_dump_json(indent=2) + "\n"
+
+    def save(self, path: Path) -> None:
+        """Write the file, wholly or not at all.
+
+        Raises:
+            OSError: the folder cannot be written or the disk is full.
+        """
+        write_text(path, self.to_json())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read the file.
+
+        Raises:
+            DataMissingError: there is no such file.
+            DataInvalidError: it is not JSON, or breaks the schema; lists every finding.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise DataMissingError(f"no {cls.WHAT} at {path}", hint=cls.ABSENT) from error
+        except ValidationError as error:
+            version = cls.model_fields["schema_version"].default
+            raise DataInvalidError(
+                f"{path} is no {cls.WHAT} file of schema version {version}:\n{_listed(error)}",
+                hint=cls.BROKEN,
+            ) from error
+
+
+def _listed(error: ValidationError) -> str:
+    """One line for each finding: where, and what was wrong."""
+    places = (
+        (".".join(map(str, found["loc"])) or "file", found["msg"]) for found in error.errors()
+    )
+    return "\n".join(f"  {place}: {message}" for place, message in places)
 
 
 class Metrics(Figures):

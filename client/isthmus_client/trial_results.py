@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, Field
 
-from isthmus.files import write_text
-from isthmus_client import figures
-from isthmus_client.figures import BucketMetrics, Count, Metrics, PairedDifference, Seconds, Share
+from isthmus_client.figures import (
+    BucketMetrics,
+    Count,
+    Document,
+    Figures,
+    Metrics,
+    PairedDifference,
+    Seconds,
+    Share,
+)
 from isthmus_client.histories import SplitKind
 
 SCHEMA_VERSION: Literal[1] = 1
 MAIN_DIFFERENCE = "personalised - best own"
 
 
-class _Figures(BaseModel):
-    """See `isthmus_client.figures.Figures`."""
-
-    model_config = figures.Figures.model_config
-
-
-class OwnData(_Figures):
+class OwnData(Figures):
     """What the trial was run on; no id and no event of anybody."""
 
     platform: str
@@ -36,7 +36,7 @@ class OwnData(_Figures):
     test_start: AwareDatetime | None = None
 
 
-class Tried(_Figures):
+class Tried(Figures):
     """Which release was tried."""
 
     fingerprint: str
@@ -45,7 +45,7 @@ class Tried(_Figures):
     parameters: Count
 
 
-class GateFigures(_Figures):
+class GateFigures(Figures):
     """The no-harm gate's decision, on validation users whom no choice has seen.
 
     Attributes:
@@ -61,7 +61,7 @@ class GateFigures(_Figures):
     validation: dict[str, Share | None]
 
 
-class TrialSize(_Figures):
+class TrialSize(Figures):
     """What the platform has with so many of its own users.
 
     Attributes:
@@ -79,7 +79,7 @@ class TrialSize(_Figures):
     seconds: dict[str, Seconds] = Field(default_factory=dict)
 
 
-class TrialResults(_Figures):
+class TrialResults(Document):
     """The content of `trial.json`.
 
     Attributes:
@@ -89,6 +89,10 @@ class TrialResults(_Figures):
         history: quality by the length of the user's history, with all own users.
         seconds: wall clock of the trial's stages.
     """
+
+    WHAT: ClassVar[str] = "trial"
+    ABSENT: ClassVar[str] = "run `isthmus client trial` first"
+    BROKEN: ClassVar[str] = "docs/trial.md says what each field holds"
 
     schema_version: Literal[1] = SCHEMA_VERSION
     created: AwareDatetime
@@ -107,15 +111,3 @@ class TrialResults(_Figures):
     def whole(self) -> TrialSize:
         """With all own users."""
         return self.sizes[-1]
-
-    def to_json(self) -> str:
-        """As the text of `trial.json`."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write `trial.json`, wholly or not at all.
-
-        Raises:
-            OSError: the folder cannot be written or the disk is full.
-        """
-        write_text(path, self.to_json())

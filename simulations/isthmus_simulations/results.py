@@ -6,14 +6,12 @@ and stages stand in the file as the run produced them.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import AwareDatetime, BaseModel, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, Field, JsonValue
 
-from isthmus.errors import DataInvalidError, DataMissingError
-from isthmus.files import write_text
 from isthmus_client import figures
+from isthmus_client.figures import Document, Figures
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -44,20 +42,14 @@ BucketMetrics = figures.BucketMetrics
 PairedDifference = figures.PairedDifference
 
 
-class _Figures(BaseModel):
-    """See `isthmus_client.figures.Figures`."""
-
-    model_config = figures.Figures.model_config
-
-
-class Buckets(_Figures):
+class Buckets(Figures):
     """Quality by the user's history length and by the target item's training events."""
 
-    history: dict[str, dict[ModelName, BucketMetrics]] = {}
-    item: dict[str, dict[ModelName, BucketMetrics]] = {}
+    history: dict[str, dict[ModelName, BucketMetrics]] = Field(default_factory=dict)
+    item: dict[str, dict[ModelName, BucketMetrics]] = Field(default_factory=dict)
 
 
-class Gate(_Figures):
+class Gate(Figures):
     """The no-harm gate's certificate: decided on the validation window alone."""
 
     decision: Literal["federated", "local"]
@@ -71,7 +63,7 @@ class Gate(_Figures):
     validation: dict[ModelName, Share | None]
 
 
-class CurvePoint(_Figures):
+class CurvePoint(Figures):
     """Validation quality after some training."""
 
     step: Annotated[float, Field(ge=0)]
@@ -79,7 +71,7 @@ class CurvePoint(_Figures):
     ndcg: Share | None = Field(validation_alias="ndcg@10", serialization_alias="ndcg@10")
 
 
-class Curves(_Figures):
+class Curves(Figures):
     """How each way of training went on one platform's validation window."""
 
     federated: tuple[CurvePoint, ...] = ()
@@ -88,7 +80,7 @@ class Curves(_Figures):
     personalised: tuple[CurvePoint, ...] = ()
 
 
-class PlatformResults(_Figures):
+class PlatformResults(Figures):
     """Everything that was measured on one platform."""
 
     users: Count
@@ -97,24 +89,24 @@ class PlatformResults(_Figures):
     training_users: Count
     test_users: Count
     models: dict[ModelName, Metrics]
-    repeat_models: dict[ModelName, Metrics] = {}
+    repeat_models: dict[ModelName, Metrics] = Field(default_factory=dict)
     buckets: Buckets = Buckets()
     best_baseline: ModelName | None = None
-    differences: dict[str, PairedDifference] = {}
+    differences: dict[str, PairedDifference] = Field(default_factory=dict)
     gate: Gate | None = None
     curves: Curves = Curves()
-    seconds: dict[str, Seconds] = {}
+    seconds: dict[str, Seconds] = Field(default_factory=dict)
 
 
-class NewcomerSize(_Figures):
+class NewcomerSize(Figures):
     """What the newcomer gets with so many of its own users."""
 
     users: Count
     models: dict[NewcomerModel, Metrics]
-    differences: dict[str, PairedDifference] = {}
+    differences: dict[str, PairedDifference] = Field(default_factory=dict)
 
 
-class Newcomer(_Figures):
+class Newcomer(Figures):
     """A platform that the federation never saw, from its first day on."""
 
     platform: str
@@ -122,7 +114,7 @@ class Newcomer(_Figures):
     sizes: tuple[NewcomerSize, ...]
 
 
-class Cost(_Figures):
+class Cost(Figures):
     """What the run cost."""
 
     seconds: dict[str, Seconds]
@@ -134,7 +126,7 @@ class Cost(_Figures):
     rounds: Count
 
 
-class Privacy(_Figures):
+class Privacy(Figures):
     """What may be claimed about the users' privacy."""
 
     mechanism: str
@@ -144,14 +136,14 @@ class Privacy(_Figures):
     note: str = ""
 
 
-class ScenarioInfo(_Figures):
+class ScenarioInfo(Figures):
     """Which federation was simulated."""
 
     name: str
     description: str = ""
 
 
-class SplitInfo(_Figures):
+class SplitInfo(Figures):
     """How histories were cut into training, validation and test."""
 
     kind: Literal["time", "leave-one-out"]
@@ -159,15 +151,19 @@ class SplitInfo(_Figures):
     test_start: AwareDatetime | None = None
 
 
-class Intervals(_Figures):
+class Intervals(Figures):
     """How every interval in the file was made."""
 
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     resamples: Annotated[int, Field(ge=1)] = 2000
 
 
-class Results(_Figures):
+class Results(Document):
     """The content of `results.json`."""
+
+    WHAT: ClassVar[str] = "results"
+    ABSENT: ClassVar[str] = "run `isthmus simulate` first, or name its folder"
+    BROKEN: ClassVar[str] = "docs/results-schema.md says what each field holds"
 
     schema_version: Literal[1] = SCHEMA_VERSION
     created: AwareDatetime
@@ -181,43 +177,3 @@ class Results(_Figures):
     config: dict[str, JsonValue]
     versions: dict[str, str]
     warnings: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        """As the text of `results.json`."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write `results.json`, wholly or not at all.
-
-        Raises:
-            OSError: the folder cannot be written or the disk is full.
-        """
-        write_text(path, self.to_json())
-
-    @classmethod
-    def load(cls, path: Path) -> Results:
-        """Read a `results.json`.
-
-        Raises:
-            DataMissingError: there is no such file.
-            DataInvalidError: it is not JSON, or breaks the schema; lists every finding.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            raise DataMissingError(
-                f"no results at {path}", hint="run `isthmus simulate` first, or name its folder"
-            ) from error
-        except ValidationError as error:
-            raise DataInvalidError(
-                f"{path} is no results file of schema version {SCHEMA_VERSION}:\n{_listed(error)}",
-                hint="docs/results-schema.md says what each field holds",
-            ) from error
-
-
-def _listed(error: ValidationError) -> str:
-    """One line for each finding: where, and what was wrong."""
-    places = (
-        (".".join(map(str, found["loc"])) or "file", found["msg"]) for found in error.errors()
-    )
-    return "\n".join(f"  {place}: {message}" for place, message in places)

@@ -5,16 +5,14 @@ A figure that does not exist is None (null), never NaN. Shares, such as lifts, a
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AwareDatetime, Field, JsonValue, ValidationError
+from pydantic import AwareDatetime, Field, JsonValue
 
-from isthmus.errors import DataInvalidError, DataMissingError
-from isthmus.files import write_text
 from isthmus_client.figures import (
     BucketMetrics,
     Count,
+    Document,
     Figures,
     PairedDifference,
     Seconds,
@@ -157,8 +155,12 @@ class Method(Figures):
     models: dict[str, Role]
 
 
-class TransferResults(Figures):
+class TransferResults(Document):
     """The content of `transfer.json`."""
+
+    WHAT: ClassVar[str] = "transfer results"
+    ABSENT: ClassVar[str] = "run `isthmus benchmark transfer` first"
+    BROKEN: ClassVar[str] = "docs/transfer-benchmark.md says what each field holds"
 
     schema_version: Literal[1] = SCHEMA_VERSION
     created: AwareDatetime
@@ -172,35 +174,3 @@ class TransferResults(Figures):
     config: dict[str, JsonValue]
     versions: dict[str, str]
     warnings: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        """As the text of `transfer.json`."""
-        return self.model_dump_json(indent=2) + "\n"
-
-    def save(self, path: Path) -> None:
-        """Write `transfer.json`, wholly or not at all.
-
-        Raises:
-            OSError: the folder cannot be written or the disk is full.
-        """
-        write_text(path, self.to_json())
-
-    @classmethod
-    def load(cls, path: Path) -> TransferResults:
-        """Read a `transfer.json`.
-
-        Raises:
-            DataMissingError: there is no such file.
-            DataInvalidError: it is not JSON, or breaks the schema.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except FileNotFoundError as error:
-            raise DataMissingError(
-                f"no results at {path}", hint="run `isthmus benchmark transfer` first"
-            ) from error
-        except ValidationError as error:
-            raise DataInvalidError(
-                f"{path} is no transfer results file of schema version {SCHEMA_VERSION}:\n{error}",
-                hint="docs/transfer-benchmark.md says what each field holds",
-            ) from error
