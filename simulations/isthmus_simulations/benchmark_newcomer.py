@@ -1,8 +1,8 @@
 """Every platform in turn as a newcomer: the others federate, then it joins with few users or none.
 
 The work is a grid of cells (scenario, newcomer, seed). A finished cell is one JSON file, written
-wholly or not at all, and is not computed again; an unfinished one goes on after the last round of
-its federation.
+wholly or not at all, and is not computed again by the same code; an unfinished one goes on
+after the last round of its federation.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from isthmus.errors import ScenarioError
 from isthmus.files import digest, write_text
 from isthmus.progress import Progress
+from isthmus.sources import source_digest
 from isthmus.statistics import paired_bootstrap
 from isthmus_client.day_one import (
     OWN,
@@ -49,6 +50,10 @@ from isthmus_simulations.stages import Stages
 REFERENCE: Final[tuple[str, Fit]] = ("sasrec", fit_both_sasrec)
 """The newcomer's own model, fully trained on all its users, that all is measured against."""
 
+_PACKAGES: Final = ("isthmus", "isthmus_client", "isthmus_server", "isthmus_simulations")
+_SPEAK_ONLY: Final = ("cli", "console", "doctor", "report", "transfer")
+"""Beginnings of names of modules that show figures, or compute others; they change no cell."""
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -74,14 +79,20 @@ def run_grid(grid: Grid, progress: Progress) -> tuple[Cell, ...]:
         ScenarioError, DataMissingError, DataInvalidError, FederationError: as in a simulation.
     """
     cells: list[Cell] = []
+    code = code_digest()  # once: what is loaded now computes every cell
     for scenario in grid.scenarios:
         for seed in range(grid.options.seed, grid.options.seed + grid.seeds):
             options = grid.options.model_copy(update={"scenario": scenario, "seed": seed})
-            cells += _turns(options, grid, progress)
+            cells += _turns(options, grid, code, progress)
     return tuple(cells)
 
 
-def _turns(options: SimulationOptions, grid: Grid, progress: Progress) -> list[Cell]:
+def code_digest() -> str:
+    """Of the source of every module that can change a newcomer's figure."""
+    return source_digest(_PACKAGES, skip=_SPEAK_ONLY, endings=(".py", ".toml"))[:16]
+
+
+def _turns(options: SimulationOptions, grid: Grid, code: str, progress: Progress) -> list[Cell]:
     """One scenario and seed, every platform in turn."""
     prepared = prepare(
         load_scenario(options.scenario),
@@ -104,16 +115,18 @@ def _turns(options: SimulationOptions, grid: Grid, progress: Progress) -> list[C
     with progress.track(f"{Path(options.scenario).stem}, seed {options.seed}", len(names)) as bar:
         for name in names:
             turn = options.model_copy(update={"newcomer": name})
-            cells.append(_cell(turn, grid, prepared, progress))
+            cells.append(_cell(turn, grid, code, prepared, progress))
             bar(1)
     return cells
 
 
-def _cell(options: SimulationOptions, grid: Grid, prepared: Prepared, progress: Progress) -> Cell:
+def _cell(
+    options: SimulationOptions, grid: Grid, code: str, prepared: Prepared, progress: Progress
+) -> Cell:
     """A finished cell from disk, or a new one."""
     name = f"{Path(options.scenario).stem}-{options.newcomer}-{options.seed}"
     folder = options.out / "cells" / name
-    begun = json.dumps(configuration(options), sort_keys=True)
+    begun = json.dumps({**configuration(options), "code": code}, sort_keys=True)
     identity = digest(begun.encode(), repr((REFERENCE[0], grid.sasrec, SIZES)).encode())
     if (found := _read(folder / CELL, identity)) is not None:
         return found
@@ -127,7 +140,7 @@ def _cell(options: SimulationOptions, grid: Grid, prepared: Prepared, progress: 
 
 
 def _read(path: Path, identity: str) -> Cell | None:
-    """A finished cell of this very configuration; None where it must be computed."""
+    """A finished cell of this very configuration and code; None where it must be computed."""
     try:
         cell = Cell.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
@@ -136,7 +149,7 @@ def _read(path: Path, identity: str) -> Cell | None:
 
 
 def _claim(folder: Path, federation: str) -> None:
-    """Leave the rounds that this configuration has begun, delete what another one has."""
+    """Leave the rounds that this configuration and code have begun, delete those of others."""
     mark = folder / "federation"
     if folder.exists() and (not mark.exists() or mark.read_text() != federation):
         shutil.rmtree(folder)

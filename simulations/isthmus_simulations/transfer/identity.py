@@ -6,14 +6,13 @@ A cell is never computed twice under the same identity, and never mixed with cel
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Any, Final
 
 import numpy as np
 
 from isthmus import __version__
 from isthmus.files import digest
+from isthmus.sources import source_digest
 from isthmus_client.platform import Platform
 from isthmus_simulations.plan import TrainingPlan
 
@@ -70,19 +69,4 @@ def _parts(platform: Platform) -> Iterable[bytes]:
 
 def code_digest() -> str:
     """Of the source of every module that can change a figure: a cell of older code is another."""
-    sources = (
-        f"{package}/{name}".encode() + b"\0" + source
-        for package in _PACKAGES
-        for name, source in sorted(_sources(files(package), ""))
-    )
-    return digest(*sources)[:16]
-
-
-def _sources(folder: Traversable, path: str) -> Iterable[tuple[str, bytes]]:
-    for entry in folder.iterdir():
-        if entry.name.startswith(_SPEAK_ONLY):
-            continue
-        if entry.is_dir():
-            yield from _sources(entry, f"{path}{entry.name}/")
-        elif entry.name.endswith((".py", ".toml")):
-            yield path + entry.name, entry.read_bytes()
+    return source_digest(_PACKAGES, skip=_SPEAK_ONLY, endings=(".py", ".toml"))[:16]

@@ -12,6 +12,7 @@ from isthmus.errors import ScenarioError
 from isthmus.progress import Silent
 from isthmus_client.figures import Metrics
 from isthmus_client.sasrec import SasRecSettings
+from isthmus_simulations import benchmark_newcomer
 from isthmus_simulations.benchmark_newcomer import Grid, run_grid
 from isthmus_simulations.newcomer_cells import CELL, Cell, CellSize, goals, rows
 from isthmus_simulations.options import checked
@@ -143,6 +144,16 @@ def test_a_damaged_cell_goes_on_from_its_federation(grid, cells):
     assert again.sizes[0].models == cells[0].sizes[0].models
     assert again.reference_metrics == cells[0].reference_metrics
     assert {file.name: file.stat().st_mtime_ns for file in rounds.iterdir()} == before
+
+
+def test_a_cell_of_other_code_is_computed_again_from_its_first_round(grid, cells, monkeypatch):
+    rounds = grid.options.out / "cells" / "two-shops-home-3" / "rounds"
+    before = {file.name: file.stat().st_mtime_ns for file in rounds.iterdir()}
+    monkeypatch.setattr(benchmark_newcomer, "code_digest", lambda: "0123456789abcdef")
+    (again,) = run_grid(grid, Silent())
+    assert again.identity != cells[0].identity
+    assert again.sizes[0].models == cells[0].sizes[0].models
+    assert all(file.stat().st_mtime_ns != before.get(file.name) for file in rounds.iterdir())
 
 
 def test_an_unknown_newcomer_is_refused(grid):
