@@ -121,7 +121,9 @@ def _scenario(cells: Sequence[Cell]) -> ScenarioTransfer:
     facts = [cell.facts for cell in cells]
     return ScenarioTransfer(
         split=facts[0].split,
-        rounds=tuple(found.rounds for found in facts),
+        rounds=tuple(found.encoder_rounds + found.ranker_rounds for found in facts),
+        ranker_rounds=tuple(found.ranker_rounds for found in facts),
         best_rounds=tuple(found.best_round for found in facts),
+        best_ranker_rounds=tuple(found.best_ranker_round for found in facts),
         seconds=tuple(sum(found.seconds.values()) for found in facts),
     )

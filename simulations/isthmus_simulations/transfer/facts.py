@@ -51,7 +51,7 @@ class CostPoint(Figures):
     """Validation quality, and what had been spent until then.
 
     Attributes:
-        step: rounds, or passes over the platform's own users.
+        step: rounds of both federations, or passes over the platform's own users.
         seconds: of the platform's computing.
         bytes: both ways, between platform and server.
         ndcg: of the tuning users; None where a platform has none.
@@ -126,13 +126,22 @@ class PlatformFacts(Figures):
 
 
 class CellFacts(Figures):
-    """One cell."""
+    """One cell.
+
+    Attributes:
+        encoder_rounds: of the first federation, which trains the encoder.
+        ranker_rounds: of the second one, which trains the ranker around the released encoder.
+        best_round: whose encoder is released.
+        best_ranker_round: whose ranker is released.
+    """
 
     scenario: str
     seed: Count
     split: Literal["time", "leave-one-out"]
-    rounds: Count
+    encoder_rounds: Count
+    ranker_rounds: Count
     best_round: Count
+    best_ranker_round: Count
     seconds: dict[str, Seconds]
     platforms: dict[str, PlatformFacts]
 

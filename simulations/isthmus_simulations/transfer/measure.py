@@ -104,21 +104,27 @@ def measure(platforms: Sequence[Platform], job: Job, draw: Draw) -> Cell:
                 update={
                     "federated": federated_costs(run, ranking, name),
                     "local": local_costs(mine, rankers[name].curves["local"], name),
-                    "bytes_per_round": _bytes_per_round(run, name),
+                    "bytes_per_round": bytes_per_round((run, ranking), name),
                 }
             )
-    return Cell(_cell_facts(job, workspaces, run, facts), values)
+    return Cell(_cell_facts(job, workspaces, run, ranking, facts), values)
 
 
 def _cell_facts(
-    job: Job, workspaces: Sequence[Workspace], run: RunResult, facts: dict[str, PlatformFacts]
+    job: Job,
+    workspaces: Sequence[Workspace],
+    run: RunResult,
+    ranking: RunResult,
+    facts: dict[str, PlatformFacts],
 ) -> CellFacts:
     return CellFacts(
         scenario=job.options.scenario,
         seed=job.plan.seed,
         split=workspaces[0].split.kind,
-        rounds=max((record.round for record in run.rounds), default=0),
+        encoder_rounds=_rounds(run),
+        ranker_rounds=_rounds(ranking),
         best_round=run.best_round,
+        best_ranker_round=ranking.best_round,
         seconds=job.clock.seconds,
         platforms=facts,
     )
@@ -215,8 +221,8 @@ def _values(
 def federated_costs(run: RunResult, ranking: RunResult, platform: str) -> tuple[CostPoint, ...]:
     """Validation after every round of the ranker, with the platform's seconds and bytes so far.
 
-    They begin with all rounds of the encoder up to the released one. Making signals is not
-    counted: the platform does it once, with the federation or alone.
+    Rounds, seconds and bytes begin with those of the encoder up to the released one. Making
+    signals is not counted: the platform does it once, with the federation or alone.
     """
     seconds, size = _spent(run, platform, run.best_round)
     points = []
@@ -224,7 +230,7 @@ def federated_costs(run: RunResult, ranking: RunResult, platform: str) -> tuple[
         more, bytes_more = _spent(ranking, platform, number)
         points.append(
             CostPoint(
-                step=float(number),
+                step=float(run.best_round + number),
                 seconds=seconds + more,
                 bytes=size + bytes_more,
                 ndcg=scores.get(platform),
@@ -254,8 +260,13 @@ def local_costs(
     )
 
 
-def _bytes_per_round(run: RunResult, platform: str) -> float:
-    """Mean of both ways."""
-    parts = [record.platforms.get(platform) for record in run.rounds]
+def _rounds(run: RunResult) -> int:
+    """How many there were; fewer than planned after an early stop."""
+    return max((record.round for record in run.rounds), default=0)
+
+
+def bytes_per_round(runs: Sequence[RunResult], platform: str) -> float:
+    """Both ways, mean over all rounds of all runs that took the platform's update."""
+    parts = [record.platforms.get(platform) for run in runs for record in run.rounds]
     sizes = [part.bytes_down + part.bytes_up for part in parts if part is not None]
     return float(np.mean(sizes)) if sizes else 0.0

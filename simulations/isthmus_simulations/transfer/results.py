@@ -133,11 +133,13 @@ class Goal(Figures):
 
 
 class ScenarioTransfer(Figures):
-    """One scenario over all seeds."""
+    """One scenario over all seeds; `rounds` are those of both federations, encoder and ranker."""
 
     split: Literal["time", "leave-one-out"]
     rounds: tuple[Count, ...]
+    ranker_rounds: tuple[Count, ...]
     best_rounds: tuple[Count, ...]
+    best_ranker_rounds: tuple[Count, ...]
     seconds: tuple[Seconds, ...]
 
 

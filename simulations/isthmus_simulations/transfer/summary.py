@@ -111,7 +111,9 @@ def goals(
         ),
         *(_lift_goal(size) for size in summary.sizes),
         _bound_goal(platforms),
-        _at_most("rounds", MOST_ROUNDS, [r for s in scenarios for r in s.rounds], ""),
+        _at_most(
+            "rounds, encoder and ranker", MOST_ROUNDS, [r for s in scenarios for r in s.rounds], ""
+        ),
         _at_most(
             "MB a round and platform, both ways",
             MOST_BYTES / 1e6,

@@ -1,9 +1,13 @@
 """When the federation is as good as training alone, and what that saves."""
 
+import numpy as np
 import pytest
 from transfer_cells import analysed, cell, curve, platform_facts, values
 
+from isthmus.parameters import Shared
+from isthmus_server.history import PlatformRecord, RoundRecord, RunResult
 from isthmus_simulations.transfer.cost import reached, saved
+from isthmus_simulations.transfer.measure import bytes_per_round, federated_costs
 
 
 def facts(federated, local):
@@ -72,3 +76,46 @@ def test_a_platform_that_never_gets_there_is_no_missing_value():
     assert goal.found == pytest.approx(0.75)
     assert goal.met is False
     assert goal.note.startswith("1 of 2")
+
+
+def federation(*sizes, best, seconds=1.0, scores=()):
+    """A run of platform `shop` with a round for each size in bytes, half of it up."""
+    nothing = Shared({"w": np.zeros(2, np.float32)})
+    rounds = tuple(
+        RoundRecord(
+            number,
+            {"shop": PlatformRecord(9, {"seconds": seconds}, 0.0, size // 2, size - size // 2)},
+            (),
+            (),
+            2 * seconds,
+            "",
+        )
+        for number, size in enumerate(sizes, 1)
+    )
+    return RunResult(nothing, nothing, best, rounds, tuple({"shop": score} for score in scores))
+
+
+ENCODER = federation(1001, 1001, 1001, best=2, seconds=3.0)
+RANKER = federation(30, 30, best=1, seconds=0.5, scores=(0.1, 0.3, 0.2))
+
+
+def test_a_release_costs_the_rounds_and_bytes_of_both_federations():
+    points = federated_costs(ENCODER, RANKER, "shop")
+    assert [point.step for point in points] == [2.0, 3.0, 4.0]
+    assert [point.bytes for point in points] == [2002, 2032, 2062]
+    assert [point.seconds for point in points] == [6.0, 6.5, 7.0]
+    assert [point.ndcg for point in points] == [0.1, 0.3, 0.2]
+
+
+def test_bytes_of_a_round_are_the_mean_over_both_federations():
+    assert bytes_per_round((ENCODER, RANKER), "shop") == pytest.approx((3 * 1001 + 2 * 30) / 5)
+    assert bytes_per_round((ENCODER, RANKER), "hut") == 0.0
+
+
+def test_the_goal_for_rounds_counts_both_federations():
+    results = analysed([cell(shop=(platform_facts(), values(range(40), {})))])
+    found = results.scenarios["made"]
+    assert (found.rounds, found.ranker_rounds) == ((7,), (3,))
+    assert (found.best_rounds, found.best_ranker_rounds) == ((2,), (1,))
+    (goal,) = [goal for goal in results.goals if goal.name.startswith("rounds")]
+    assert goal.found == 7.0
