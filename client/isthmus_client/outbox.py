@@ -75,7 +75,7 @@ class Outbox:
         Args:
             delta: local minus received parameters.
             received: the round's parameters, as they came.
-            users: training users behind the delta.
+            users: training users behind the delta; 0 = none, and the server counts it nothing.
             metrics: declared, finite.
             plan: the round's.
 
@@ -86,8 +86,8 @@ class Outbox:
         require_shared(delta)
         processed = postprocess(delta, plan, self.postprocessors)
         self._check_update(processed, received)
-        if type(users) is not int or users < 1:
-            raise OutboxError(f"users is {users!r}, must be a count of 1 or more")
+        if type(users) is not int or users < 0:
+            raise OutboxError(f"users is {users!r}, must be a count of 0 or more")
         reported = self._checked_metrics(metrics)
         update = Update(
             self.platform, plan.round, processed, users, received.fingerprint(), reported

@@ -16,7 +16,7 @@ class LocalResult:
 
     Attributes:
         parameters: the shared parameters after local training.
-        users: training users that took part; the aggregation weight.
+        users: training users that took part; the aggregation weight. 0 moves nobody.
         metrics: finite scalars by name, e.g. "loss" and, of the parameters as received,
             "validation/ndcg@10" and "validation/users".
     """

@@ -6,6 +6,7 @@ each platform counted. The robust rules are in `robust`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Literal, Protocol, get_args
@@ -22,7 +23,7 @@ Weights = npt.NDArray[np.float64]
 Weighting = Literal["users", "equal", "sqrt_users"]
 """How much an update counts before a rule looks at it: by its training users (McMahan et al.
 2017), the same for all, or by the square root of its users: in between. Users are what a platform
-says of itself, so only `equal` cannot be inflated by a lie."""
+says of itself, so only `equal` cannot be inflated by a lie. No users, no weight, in all three."""
 
 Sees = Literal["sum", "norms", "updates"]
 """What the server must be able to see of a single platform. `sum`: nothing, so the rule works
@@ -34,8 +35,8 @@ class Combined:
     """One update made of many.
 
     Attributes:
-        shares: how much each platform counted, by name; sums to 1. A rule that decides value by
-            value gives the weights it started from.
+        shares: how much each platform counted, by name; sums to 1, or all 0 if nobody had users.
+            A rule that decides value by value gives the weights it started from.
     """
 
     mean: Shared
@@ -58,7 +59,51 @@ class Aggregation(Protocol):
 
 
 @dataclass(frozen=True)
-class Mean:
+class Rule(ABC):
+    """What all rules have in common: weights, and platforms without users, who count nothing.
+
+    Such a platform has trained nothing. It is left out before a rule looks at the others, so that
+    it moves neither a mean nor a median nor the cohort's median norm.
+    """
+
+    name: ClassVar[str]
+    sees: ClassVar[Sees]
+    weights: Weighting = "users"
+
+    def __post_init__(self) -> None:
+        require_weighting(self.name, self.weights)
+
+    def combine(self, updates: Sequence[Update]) -> Combined:
+        """One update of those with users; zero where nobody has any.
+
+        Raises:
+            FederationError: there is no update.
+            MessageRefusedError: two updates differ in names or shapes.
+        """
+        ordered = in_order(updates)
+        counted = [update for update in ordered if update.users]
+        if not counted:
+            return _nothing(ordered)
+        found = self.of_counted(counted, weights_of(counted, self.weights))
+        shares = {u.platform: found.shares.get(u.platform, 0.0) for u in ordered}
+        return Combined(found.mean, shares)
+
+    @abstractmethod
+    def of_counted(self, updates: Sequence[Update], weights: Weights) -> Combined:
+        """One update of many.
+
+        Args:
+            updates: by platform name, all of one shape, each of one user or more.
+            weights: above 0. (platforms,)
+        """
+
+    def settings(self) -> dict[str, str | float]:
+        """The name and every knob."""
+        return {"name": self.name, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Mean(Rule):
     """The weighted mean of the updates (McMahan et al. 2017, FedAvg).
 
     Works under secure aggregation: a platform scales its own update before it is masked.
@@ -66,24 +111,10 @@ class Mean:
 
     name: ClassVar[str] = "mean"
     sees: ClassVar[Sees] = "sum"
-    weights: Weighting = "users"
 
-    def __post_init__(self) -> None:
-        require_weighting(self.name, self.weights)
-
-    def combine(self, updates: Sequence[Update]) -> Combined:
-        """The mean.
-
-        Raises:
-            FederationError: there is no update.
-            MessageRefusedError: two updates differ in names or shapes.
-        """
-        ordered = in_order(updates)
-        return scaled_mean(ordered, weights_of(ordered, self.weights))
-
-    def settings(self) -> dict[str, str | float]:
-        """The name and every knob."""
-        return {"name": self.name, **asdict(self)}
+    def of_counted(self, updates: Sequence[Update], weights: Weights) -> Combined:
+        """The mean."""
+        return scaled_mean(updates, weights)
 
 
 def weighted_mean(updates: Sequence[Update]) -> Shared:
@@ -120,6 +151,13 @@ def weights_of(updates: Sequence[Update], weighting: Weighting) -> Weights:
         "sqrt_users": np.sqrt(users),
     }
     return by[weighting]
+
+
+def _nothing(updates: Sequence[Update]) -> Combined:
+    """An update of zeros, in which nobody has a share."""
+    tensors = updates[0].delta.tensors
+    mean = Shared({name: np.zeros_like(tensor) for name, tensor in tensors.items()})
+    return Combined(mean, {update.platform: 0.0 for update in updates})
 
 
 def scaled_mean(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
@@ -22,13 +22,11 @@ from isthmus_server.aggregate import (
     Aggregation,
     Combined,
     Mean,
+    Rule,
     Sees,
     Weighting,
     Weights,
-    in_order,
-    require_weighting,
     scaled_mean,
-    weights_of,
 )
 
 Matrix = npt.NDArray[np.float64]
@@ -37,7 +35,7 @@ _COLUMNS = 1 << 16  # values of all platforms that are sorted at once; bounds me
 
 
 @dataclass(frozen=True)
-class NormBounded:
+class NormBounded(Rule):
     """The mean of updates that are cut to a multiple of the cohort's median norm.
 
     Norm thresholding of Sun et al. 2019 ("Can You Really Backdoor Federated Learning?"), with the
@@ -47,31 +45,20 @@ class NormBounded:
 
     name: ClassVar[str] = "norm_bounded"
     sees: ClassVar[Sees] = "norms"
-    weights: Weighting = "users"
     factor: float = 1.0  # of the median norm; > 0. Larger cuts less
 
     def __post_init__(self) -> None:
-        require_weighting(self.name, self.weights)
+        super().__post_init__()
         _require(self, "factor", 0 < self.factor < math.inf, "above 0")
 
-    def combine(self, updates: Sequence[Update]) -> Combined:
-        """The mean of the cut updates; whoever was cut keeps its weight.
-
-        Raises:
-            FederationError: there is no update.
-            MessageRefusedError: two updates differ in names or shapes.
-        """
-        ordered = in_order(updates)
-        norms = np.array([update.delta.norm() for update in ordered])
-        return scaled_mean(ordered, weights_of(ordered, self.weights), cuts(norms, self.factor))
-
-    def settings(self) -> dict[str, str | float]:
-        """The name and every knob."""
-        return {"name": self.name, **asdict(self)}
+    def of_counted(self, updates: Sequence[Update], weights: Weights) -> Combined:
+        """The mean of the cut updates; whoever was cut keeps its weight."""
+        norms = np.array([update.delta.norm() for update in updates])
+        return scaled_mean(updates, weights, cuts(norms, self.factor))
 
 
 @dataclass(frozen=True)
-class TrimmedMean:
+class TrimmedMean(Rule):
     """Each value's mean without its largest and smallest ones (Yin et al. 2018, definition 2).
 
     Withstands up to `share` of the platforms whatever they send, if honest ones are alike. Where
@@ -81,30 +68,22 @@ class TrimmedMean:
 
     name: ClassVar[str] = "trimmed_mean"
     sees: ClassVar[Sees] = "updates"
-    weights: Weighting = "users"
     share: float = 0.2  # of the platforms, cut at each end; at least one of three or more
 
     def __post_init__(self) -> None:
-        require_weighting(self.name, self.weights)
+        super().__post_init__()
         _require(self, "share", 0 <= self.share < 0.5, "0 (off) up to 0.5")  # noqa: PLR2004
 
-    def combine(self, updates: Sequence[Update]) -> Combined:
-        """The trimmed mean of every value.
-
-        Raises:
-            FederationError: there is no update.
-            MessageRefusedError: two updates differ in names or shapes.
-        """
-        ordered = in_order(updates)
-        weights = weights_of(ordered, self.weights)
-        cut = self._cut(len(ordered))
+    def of_counted(self, updates: Sequence[Update], weights: Weights) -> Combined:
+        """The trimmed mean of every value."""
+        cut = self._cut(len(updates))
 
         def rule(values: Matrix) -> Matrix:
             order = np.argsort(values, axis=0, kind="stable")[cut : len(values) - cut]
             kept, weight = np.take_along_axis(values, order, axis=0), weights[order]
             return np.asarray((kept * weight).sum(axis=0) / weight.sum(axis=0))
 
-        return _by_value(ordered, weights, rule)
+        return _by_value(updates, weights, rule)
 
     def _cut(self, platforms: int) -> int:
         """Platforms cut at each end; fewer than three leave nothing to cut."""
@@ -112,13 +91,9 @@ class TrimmedMean:
             return 0
         return max(1, int(self.share * platforms))
 
-    def settings(self) -> dict[str, str | float]:
-        """The name and every knob."""
-        return {"name": self.name, **asdict(self)}
-
 
 @dataclass(frozen=True)
-class Median:
+class Median(Rule):
     """Each value's weighted median (Yin et al. 2018, definition 1).
 
     Withstands any platforms that hold less than half of the weight. Sees every update.
@@ -128,18 +103,8 @@ class Median:
     sees: ClassVar[Sees] = "updates"
     weights: Weighting = "equal"
 
-    def __post_init__(self) -> None:
-        require_weighting(self.name, self.weights)
-
-    def combine(self, updates: Sequence[Update]) -> Combined:
-        """The median of every value; the middle of two where the weight splits evenly.
-
-        Raises:
-            FederationError: there is no update.
-            MessageRefusedError: two updates differ in names or shapes.
-        """
-        ordered = in_order(updates)
-        weights = weights_of(ordered, self.weights)
+    def of_counted(self, updates: Sequence[Update], weights: Weights) -> Combined:
+        """The median of every value; the middle of two where the weight splits evenly."""
         half = weights.sum() / 2
 
         def rule(values: Matrix) -> Matrix:
@@ -150,15 +115,11 @@ class Median:
             middle = [np.take_along_axis(ranked, end[None], axis=0)[0] for end in ends]
             return np.asarray((middle[0] + middle[1]) / 2)
 
-        return _by_value(ordered, weights, rule)
-
-    def settings(self) -> dict[str, str | float]:
-        """The name and every knob."""
-        return {"name": self.name, **asdict(self)}
+        return _by_value(updates, weights, rule)
 
 
 @dataclass(frozen=True)
-class Cosine:
+class Cosine(Rule):
     """The mean of norm-bounded updates, each trusted as far as it points where the rest points.
 
     Trust is the clipped cosine of FLTrust (Cao et al. 2021), against the other members instead of
@@ -169,35 +130,24 @@ class Cosine:
 
     name: ClassVar[str] = "cosine"
     sees: ClassVar[Sees] = "updates"
-    weights: Weighting = "users"
     factor: float = 1.0  # of the median norm, above which an update is cut
     floor: float = 0.0  # cosine to the rest at and below which an update counts nothing
     twin: float = 0.5  # cosine above which two updates are one; 1 = off
 
     def __post_init__(self) -> None:
-        require_weighting(self.name, self.weights)
+        super().__post_init__()
         _require(self, "factor", 0 < self.factor < math.inf, "above 0")
         _require(self, "floor", -1 <= self.floor < 1, "-1 up to 1")
         _require(self, "twin", 0 < self.twin <= 1, "above 0, at most 1 (off)")
 
-    def combine(self, updates: Sequence[Update]) -> Combined:
-        """The trusted mean; where nobody agrees with the rest, no rule can tell who is right.
-
-        Raises:
-            FederationError: there is no update.
-            MessageRefusedError: two updates differ in names or shapes.
-        """
-        ordered = in_order(updates)
-        norms, cosines = geometry(ordered)
+    def of_counted(self, updates: Sequence[Update], weights: Weights) -> Combined:
+        """The trusted mean; where nobody agrees with the rest, no rule can tell who is right."""
+        norms, cosines = geometry(updates)
         groups = twins(cosines, self.twin)
-        weights = shared_weights(weights_of(ordered, self.weights), groups)
+        weights = shared_weights(weights, groups)
         trusted = weights * np.maximum(agreement(cosines, groups) - self.floor, 0.0)
         chosen = trusted if trusted.any() else weights
-        return scaled_mean(ordered, chosen, cuts(norms, self.factor))
-
-    def settings(self) -> dict[str, str | float]:
-        """The name and every knob."""
-        return {"name": self.name, **asdict(self)}
+        return scaled_mean(updates, chosen, cuts(norms, self.factor))
 
 
 AGGREGATIONS: Final[Mapping[str, Callable[..., Aggregation]]] = {

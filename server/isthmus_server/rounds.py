@@ -8,8 +8,9 @@ Order, and nothing else (any other order raises FederationError):
 
 Rules:
 1. A reply is checked before it is used: known platform, first reply of this round, this round,
-   the base's fingerprint, names and shapes, float32, finite, one user or more. A bad reply is
-   recorded with its reason and changes nothing else; it never raises.
+   the base's fingerprint, names and shapes, float32, finite, a count of users. A bad reply is
+   recorded with its reason and changes nothing else; it never raises. A platform without users
+   counts nothing; where nobody has any, the parameters and the optimiser's memory stay.
 2. Fewer accepted updates than the minimum: `aggregate` raises; the state before stays good.
 3. Only `commit` changes the parameters that the next round starts from.
 4. After the last round (or an early stop) one evaluation validates the last parameters, if the
@@ -163,8 +164,8 @@ def _check(opened: OpenRound, base: Shared, sender: str, update: Update) -> None
         raise MessageRefusedError(f"stale: round {update.round}, expected {opened.plan.round}")
     if update.base != opened.base:
         raise MessageRefusedError("it started from other parameters than those sent")
-    if type(update.users) is not int or update.users < 1:
-        raise MessageRefusedError(f"users is {update.users!r}, must be a count of 1 or more")
+    if type(update.users) is not int or update.users < 0:
+        raise MessageRefusedError(f"users is {update.users!r}, must be a count of 0 or more")
     base.require_like(update.delta)
     if update.delta.bytes > MAX_UPDATE_BYTES:
         raise MessageRefusedError(f"update has {update.delta.bytes} bytes")
@@ -188,13 +189,16 @@ def aggregate(config: ServerConfig, state: RunState) -> RunState:
 
 
 def optimise(config: ServerConfig, state: RunState) -> RunState:
-    """Let the server optimiser move the parameters.
+    """Let the server optimiser move the parameters; they stay where no update counted.
 
     Raises:
         FederationError: out of order, or the new parameters are not finite.
     """
     opened = _opened(state, Phase.AGGREGATED)
     assert opened.combined is not None
+    if not any(opened.combined.shares.values()):  # a memory of earlier rounds must not move either
+        unmoved = (state.parameters, state.slots)
+        return replace(state, phase=Phase.OPTIMISED, open=replace(opened, moved=unmoved))
     moved, slots = config.optimiser.apply(state.parameters, opened.combined.mean, state.slots)
     if not moved.is_finite():
         raise FederationError(

@@ -90,7 +90,7 @@ class Update:
 
     Attributes:
         delta: local parameters minus the round's parameters.
-        users: training users behind it; the aggregation weight.
+        users: training users behind it; the aggregation weight. 0 counts nothing.
         base: fingerprint of the parameters that it started from.
         metrics: additive counts and means declared in the contract, by name.
     """

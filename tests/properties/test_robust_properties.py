@@ -1,5 +1,7 @@
 """Robust aggregation against slow truths, for any updates."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from isthmus.messages import Update
 from isthmus.parameters import Shared
+from isthmus_server.aggregate import Weighting
 from isthmus_server.robust import AGGREGATIONS, Median, NormBounded, TrimmedMean, aggregation
 
 values = st.floats(-100, 100, width=32)
@@ -28,6 +31,10 @@ def cohorts(draw, fewest=1):
 
 def stack(updates):
     return np.stack([np.concatenate(list(u.delta.tensors.values())) for u in updates])
+
+
+def constant(value):
+    return Shared({"a": np.full(3, value, np.float32), "b": np.full(2, value, np.float32)})
 
 
 def flat(combined):
@@ -54,6 +61,21 @@ def test_shares_are_shares_and_platforms_that_agree_get_what_they_say(rule, coho
     assert sum(combined.shares.values()) == pytest.approx(1)
     assert min(combined.shares.values()) >= 0
     np.testing.assert_allclose(flat(combined), stack(same)[0], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("weights", get_args(Weighting))
+@pytest.mark.parametrize("rule", RULES)
+@settings(deadline=None, max_examples=25)
+@given(cohort=cohorts(), rows=st.lists(st.sampled_from([0.0, -3.5, 1e6]), min_size=1, max_size=3))
+def test_platforms_without_users_change_no_bit_whatever_they_send(rule, weights, cohort, rows):
+    chosen = aggregation(rule, weights=weights)
+    empty = [Update(f"a{k}", 1, constant(row), 0, "base") for k, row in enumerate(rows)]
+    plain, mixed = chosen.combine(cohort), chosen.combine([*empty, *cohort])
+    assert mixed.mean.fingerprint() == plain.mean.fingerprint()
+    assert mixed.shares == {**plain.shares, **{u.platform: 0.0 for u in empty}}
+    nobody = chosen.combine(empty)
+    assert not flat(nobody).any()
+    assert not any(nobody.shares.values())
 
 
 @settings(deadline=None, max_examples=60)

@@ -73,7 +73,7 @@ def test_what_may_not_leave_is_refused_without_a_receipt(outbox, delta, words):
     assert not outbox.receipts.exists()
 
 
-@pytest.mark.parametrize("users", [0, -1, 1.5, True, "9"])
+@pytest.mark.parametrize("users", [-1, 1.5, True, "9"])
 def test_users_must_be_a_count(outbox, users):
     with pytest.raises(OutboxError, match="users is"):
         send(outbox, users=users)

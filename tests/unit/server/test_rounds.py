@@ -9,7 +9,7 @@ from isthmus.messages import Update
 from isthmus.parameters import Shared
 from isthmus_server import rounds
 from isthmus_server.aggregate import Combined
-from isthmus_server.optimisers import FedAvg
+from isthmus_server.optimisers import FedAvg, FedAvgM
 from isthmus_server.robust import Median
 from isthmus_server.rounds import Phase
 
@@ -96,7 +96,7 @@ def test_a_run_stops_early_when_the_score_stays_below_its_best():
         (update("b"), "in the name of 'b'"),
         (update(round=2), "stale: round 2, expected 1"),
         (update(base="0" * 64), "other parameters"),
-        (update(users=0), "users is 0"),
+        (update(users=-1), "users is -1"),
         (update(users=2.0), "users is 2.0"),
         (update(users=True), "users is True"),
         (update(delta=Shared({"encoder/w": DELTA.tensors["encoder/w"]})), "encoder/b"),
@@ -117,6 +117,31 @@ def test_a_bad_reply_is_recorded_and_changes_nothing(bad, words):
     assert words in reason
     good = committed(rounds.receive(state, "b", update("b"), 1))
     assert good.history[0].refused[0].reason == reason
+
+
+def test_a_platform_without_users_is_accepted_and_counts_nothing():
+    state = rounds.receive(collecting(), "a", update("a", users=7), 1)
+    state = rounds.receive(state, "b", update("b", users=0, delta=INITIAL), 1)
+    state = committed(state)
+    alone = committed(rounds.receive(collecting(), "a", update("a", users=7), 1))
+    assert state.parameters.fingerprint() == alone.parameters.fingerprint()
+    shares = {name: part.share for name, part in state.history[0].platforms.items()}
+    assert shares == {"a": 1.0, "b": 0.0}
+
+
+def test_where_nobody_has_users_the_parameters_and_the_memory_stay():
+    """A momentum of earlier rounds moves nothing in a round in which nobody trained."""
+    config = server_config(rounds=3, optimiser=FedAvgM())
+    state = rounds.receive(collecting(("a",), config), "a", update("a"), 1)
+    first = committed(state, config)
+    state = rounds.configure(config, first, ["a"])
+    nobody = update(round=2, base=rounds.fingerprint(state), users=0)
+    second = committed(rounds.receive(state, "a", nobody, 1), config)
+    assert second.round == 2
+    assert second.parameters.fingerprint() == first.parameters.fingerprint()
+    assert {n: s.fingerprint() for n, s in second.slots.items()} == {
+        n: s.fingerprint() for n, s in first.slots.items()
+    }
 
 
 def test_a_second_reply_is_refused_and_the_first_stays():
@@ -159,7 +184,7 @@ def test_parameters_that_overflow_are_not_committed():
     config = replace(CONFIG, optimiser=FedAvg(learning_rate=3e38))
     state = rounds.aggregate(config, rounds.receive(collecting(config=config), "a", update(), 1))
     mean = Shared({name: tensor + 9 for name, tensor in DELTA.tensors.items()})
-    huge = replace(state, open=replace(state.open, combined=Combined(mean, {})))
+    huge = replace(state, open=replace(state.open, combined=Combined(mean, {"a": 1.0})))
     with (
         pytest.raises(FederationError, match="left the finite numbers"),
         np.errstate(over="ignore"),

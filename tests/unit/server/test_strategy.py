@@ -167,7 +167,7 @@ def failed(name, message):
         (changed(round=7), "stale: round 7"),
         (changed(base="f" * 64), "other parameters"),
         (changed(platform="a"), "in the name of 'a'"),
-        (changed(users=0), "users is 0"),
+        (changed(users=-1), "users is -1"),
         (changed(protocol=99), "protocol 99"),
         (failed, "client error 5: node unavailable"),
     ],
