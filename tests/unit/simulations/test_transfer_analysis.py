@@ -170,6 +170,34 @@ def test_sizes_part_at_two_thousand_users():
     assert goal(results, "mean lift over the same recipe alone, up to").met is False
 
 
+def published(scenario, **users):
+    """Goals for published figures by platform; the candidate is far above them."""
+    shops = {
+        name: (platform_facts(count), values(range(3000), {CANDIDATE: 0.5}))
+        for name, count in users.items()
+    }
+    results = analysed([cell(scenario=scenario, **shops)])
+    return {g.name.split()[-1]: g for g in results.goals if g.name.startswith("leave-one-out")}
+
+
+def test_published_figures_are_compared_on_all_users_of_the_trio_alone():
+    found = published("trio", beauty=22_363, sports=35_597, garden=700)
+    assert list(found) == ["beauty", "sports"]
+    assert (found["beauty"].target, found["beauty"].met) == ("at least 0.060", True)
+    assert found["beauty"].found > 0.1
+    assert (found["sports"].found, found["sports"].met) == (None, None)
+    assert found["sports"].note == "needs --max-users 0: all 35,598 users"
+    assert published("journey", beauty=22_363) == {}
+
+
+def test_a_published_figure_that_is_not_reached_is_missed():
+    shop = (platform_facts(19_412), values(range(3000), {CANDIDATE: -0.9}))
+    results = analysed([cell(scenario="trio", toys=shop)])
+    toys = goal(results, "leave-one-out NDCG@10, toys")
+    assert toys.found == pytest.approx(results.platforms[0].models[CANDIDATE].ndcg)
+    assert toys.met is False
+
+
 def test_what_the_federation_adds_is_told_apart_from_what_the_recipe_adds():
     """A recipe that beats every baseline by itself is no merit of the federation."""
     found = shop(analysed(seeds_of({CANDIDATE: 0.2, RECIPE: 0.2}, incumbent=RECIPE)))

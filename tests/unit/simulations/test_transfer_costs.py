@@ -75,7 +75,15 @@ def test_a_platform_that_never_gets_there_is_no_missing_value():
     goal = saving_goal(one=(CHEAP, 100), two=(NEVER, 100))
     assert goal.found == pytest.approx(0.75)
     assert goal.met is False
-    assert goal.note.startswith("1 of 2")
+    assert goal.note == "reached by 1 of 2; 1 get there in every seed"
+
+
+def test_who_saves_too_little_is_not_counted_among_those_who_meet_the_goal():
+    little = facts(curve(0.1, 0.2, seconds=3), curve(0.1, 0.2, seconds=4))
+    goal = saving_goal(one=(CHEAP, 100), two=(little, 100))
+    assert goal.found == pytest.approx(0.5)
+    assert goal.met is True
+    assert goal.note == "reached by 1 of 2; 2 get there in every seed"
 
 
 def federation(*sizes, best, seconds=1.0, scores=()):
