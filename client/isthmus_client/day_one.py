@@ -6,56 +6,36 @@ and stop it. All sizes are tested on the same users, those of the platform's tes
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import torch
 
-from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.progress import Advance
-from isthmus.ranker import RankerConfig, initial_ranker
-from isthmus_client.classical import fit_item_knn, fit_recent_popularity
-from isthmus_client.contender import Contender
-from isthmus_client.evaluate import Evaluator
-from isthmus_client.local_training import train_alone
-from isthmus_client.ranker_fitting import fit_ranker, fit_release
+from isthmus_client.day_one_models import (
+    WITH_USERS,
+    WITHOUT_USERS,
+    Family,
+    Fit,
+    Fitted,
+    Measure,
+    Recipe,
+    names,
+    single,
+)
+from isthmus_client.evaluate import Evaluator, Purpose
 from isthmus_client.ranker_model import RankerModel, rank_models
-from isthmus_client.ranker_trainer import RankerData, RankerTrainer
-from isthmus_client.ranker_training import RankerSettings
-from isthmus_client.ranking import Ranking
-from isthmus_client.sasrec import SasRecSettings, fit_sasrec
-from isthmus_client.sequences import Ints, Targets
-from isthmus_client.training import Settings, generator
+from isthmus_client.ranking import Ranking, Window
+from isthmus_client.training import generator
 from isthmus_client.workspace import Workspace
 
 SIZES: Final = (0, 100, 300, 1000)  # own users; 0 = the catalogue alone
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a platform trains at home, with the release or without it.
-
-    Attributes:
-        encoder: shapes of the release; the platform's own model gets the same.
-        passes: over the training users, at most.
-        patience: passes without a better validation before training stops.
-    """
-
-    encoder: EncoderConfig
-    training: Settings
-    ranker: RankerSettings
-    passes: int
-    patience: int
-    seed: int
-    sasrec: SasRecSettings = SasRecSettings()  # noqa: RUF009 - frozen
-
-
-Measure = Callable[[Evaluator], Ranking]
-Fit = Callable[[Workspace, RankerModel, Recipe], Measure]
-"""Fits one model on a workspace's training users; the model is the release."""
+WINDOWS: Final[tuple[tuple[Window, Purpose], ...]] = (("test", "all"), ("validation", "gate"))
+"""Where every model is measured; validation users whom no choice has seen decide the gate."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +68,7 @@ def measure_days(
     *,
     sizes: Sequence[int] = SIZES,
     everyone: bool = False,
-    with_users: Mapping[str, Fit] | None = None,
+    with_users: Sequence[Family] = WITH_USERS,
     workers: int = 1,
     advance: Advance = lambda _: None,
 ) -> tuple[Day, ...]:
@@ -97,30 +77,30 @@ def measure_days(
     Args:
         sizes: own users; those beyond the platform's own number are left out.
         everyone: whether all own users are the last size.
-        with_users: what to fit where there are users; None = `WITH_USERS`.
-        workers: models that are fitted at the same time.
-        advance: called with 1 after each of `task_count` models.
+        with_users: what to fit where there are users.
+        workers: families that are fitted, and windows that are ranked, at the same time.
+        advance: called until it has been told of `task_count` steps.
     """
-    fits = WITH_USERS if with_users is None else with_users
     counts = _sizes(workspace, sizes, everyone)
-    tasks = [
-        (day, name, fit)
-        for day in (_first_users(workspace, count, recipe.seed) for count in counts)
-        for name, fit in {**WITHOUT_USERS, **(fits if _users(day).size else {})}.items()
-    ]
+    days = [_first_users(workspace, count, recipe.seed) for count in counts]
+    tasks = [(place, f) for place, n in enumerate(counts) for f in _families(n, with_users)]
 
-    def one(task: tuple[Workspace, str, Fit]) -> Measured:
-        measured = measure(task[0], task[2], release, recipe)
-        advance(1)
-        return measured
+    def fit(task: tuple[int, Family]) -> Mapping[str, Fitted]:
+        found = task[1].fit(days[task[0]], release, recipe)
+        advance(len(found))
+        return found
 
     # The longest first: with two workers the last one left is then short.
-    with ThreadPoolExecutor(workers, thread_name_prefix="day") as pool:
-        found = list(pool.map(one, reversed(tasks)))[::-1]
-    models: dict[int, dict[str, Measured]] = {count: {} for count in counts}
-    for (day, name, _), measured in zip(tasks, found, strict=True):
-        models[_users(day).size][name] = measured
-    return tuple(Day(count, models[count]) for count in counts)
+    with _one_thread_each(workers), ThreadPoolExecutor(workers, thread_name_prefix="day") as pool:
+        fits = list(pool.map(fit, reversed(tasks)))[::-1]
+        models: list[dict[str, Fitted]] = [{} for _ in days]
+        for (place, _), found in zip(tasks, fits, strict=True):
+            models[place].update(found)
+        ranked = _ranked(pool, days, models, advance)
+    return tuple(
+        Day(count, {name: _put_together(found, name, fitted[name]) for name in fitted})
+        for count, fitted, found in zip(counts, models, ranked, strict=True)
+    )
 
 
 def task_count(
@@ -128,12 +108,17 @@ def task_count(
     sizes: Sequence[int],
     *,
     everyone: bool,
-    with_users: Mapping[str, Fit] | None = None,
+    with_users: Sequence[Family] = WITH_USERS,
 ) -> int:
-    """Models that `measure_days` fits: steps of its progress."""
-    fitted = WITH_USERS if with_users is None else with_users
+    """Steps of `measure_days`: models that it fits, and windows that it ranks."""
     counts = _sizes(workspace, sizes, everyone)
-    return sum(len(WITHOUT_USERS) + len(fitted) * bool(size) for size in counts)
+    fits = sum(len(names(_families(count, with_users))) for count in counts)
+    return fits + len(WINDOWS) * len(counts)
+
+
+def _families(users: int, with_users: Sequence[Family]) -> tuple[Family, ...]:
+    """What can be fitted on so many users."""
+    return (*WITHOUT_USERS, *(with_users if users else ()))
 
 
 def _sizes(workspace: Workspace, sizes: Sequence[int], everyone: bool) -> tuple[int, ...]:
@@ -147,112 +132,63 @@ def _first_users(workspace: Workspace, size: int, seed: int) -> Workspace:
     """The platform when so many users had come; a larger size holds the users of a smaller one."""
     everyone = workspace.sequences.training_users
     order = generator(seed, "newcomer", workspace.platform.name).permutation(everyone)
-    return replace(workspace, training_users=np.sort(order[:size]))
+    day = replace(workspace, training_users=np.sort(order[:size]))
+    # What is made of the catalogue alone is the same on every day.
+    vars(day).update(content=workspace.content, alike=workspace.alike)
+    return day
 
 
-def _users(workspace: Workspace) -> Ints:
-    users = workspace.training_users
-    assert users is not None, "a newcomer's users are counted"
-    return users
+@contextmanager
+def _one_thread_each(workers: int) -> Iterator[None]:
+    """PyTorch's own threads would fight with those of several workers."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1 if workers > 1 else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+Ranked = Mapping[str, Ranking]
+
+
+def _ranked(
+    pool: ThreadPoolExecutor,
+    days: Sequence[Workspace],
+    models: Sequence[Mapping[str, Fitted]],
+    advance: Advance,
+) -> list[list[Ranked]]:
+    """Every day's models on every window, in the order of WINDOWS."""
+
+    def one(task: tuple[int, tuple[Window, Purpose]]) -> Ranked:
+        place, window = task
+        found = {name: fitted.model for name, fitted in models[place].items()}
+        ranked = rank_together(Evaluator(days[place], *window), found)
+        advance(1)
+        return ranked
+
+    places = range(len(days))
+    tasks = [(place, window) for window in WINDOWS for place in reversed(places)]
+    found = dict(zip(tasks, pool.map(one, tasks), strict=True))
+    return [[found[place, window] for window in WINDOWS] for place in places]
+
+
+def rank_together(evaluator: Evaluator, models: Mapping[str, Measure | RankerModel]) -> Ranked:
+    """Rankings of one window; what ranker models share is made once for each user."""
+    rankers = {name: model for name, model in models.items() if isinstance(model, RankerModel)}
+    where = (evaluator.workspace, evaluator.window, evaluator.task)
+    ranked = rank_models(*where, rankers) if rankers else {}
+    others = {n: m(evaluator) for n, m in models.items() if not isinstance(m, RankerModel)}
+    return {name: {**ranked, **others}[name] for name in models}
+
+
+def _put_together(found: Sequence[Ranked], name: str, fitted: Fitted) -> Measured:
+    test, gate = (ranked[name] for ranked in found)
+    return Measured(test, gate, fitted.seconds)
 
 
 def measure(workspace: Workspace, fit: Fit, release: RankerModel, recipe: Recipe) -> Measured:
     """Fit one model, then rank for the test window's users and for those who decide the gate."""
-    started = time.thread_time()
-    rank = fit(workspace, release, recipe)
-    seconds = time.thread_time() - started
-    gate = rank(Evaluator(workspace, "validation", "gate"))
-    return Measured(rank(Evaluator(workspace, "test")), gate, seconds)
-
-
-def _prior(_workspace: Workspace, _release: RankerModel, recipe: Recipe) -> Measure:
-    initial = initial_encoder(recipe.encoder, recipe.seed)
-    return lambda evaluator: evaluator.content(initial)
-
-
-def _release(_workspace: Workspace, release: RankerModel, _recipe: Recipe) -> Measure:
-    return lambda evaluator: _ranked(evaluator, release)
-
-
-def _ranked(evaluator: Evaluator, model: RankerModel) -> Ranking:
-    """An encoder with its ranker."""
-    models = {"": model}
-    return rank_models(evaluator.workspace, evaluator.window, evaluator.task, models)[""]
-
-
-def _popularity(_workspace: Workspace, _release: RankerModel, _recipe: Recipe) -> Measure:
-    return lambda evaluator: evaluator.popularity()
-
-
-def _item_knn(workspace: Workspace, _release: RankerModel, _recipe: Recipe) -> Measure:
-    return of_contender(fit_item_knn(workspace))
-
-
-def _recent_popularity(workspace: Workspace, _release: RankerModel, _recipe: Recipe) -> Measure:
-    return of_contender(fit_recent_popularity(workspace))
-
-
-def fit_both_sasrec(workspace: Workspace, _release: RankerModel, recipe: Recipe) -> Measure:
-    """SASRec with either kind of training target, the better one by the tuning users."""
-    kinds: tuple[Targets, ...] = ("next", "horizon")
-    settings = [replace(recipe.sasrec, targets=kind) for kind in kinds]
-    found = [fit_sasrec(workspace, each, seed=recipe.seed) for each in settings]
-    return of_contender(max(found, key=lambda one: one.trials[one.chosen].ndcg or 0.0))
-
-
-def _local(workspace: Workspace, _release: RankerModel, recipe: Recipe) -> Measure:
-    alone = train_alone(
-        workspace,
-        recipe.encoder,
-        recipe.training,
-        epochs=recipe.passes,
-        patience=recipe.patience,
-        seed=recipe.seed,
-    )
-    start = RankerModel(alone.encoder, initial_ranker(RankerConfig(), recipe.seed))
-    return _fitted(workspace, start, recipe, released=False)
-
-
-def _personalised(workspace: Workspace, release: RankerModel, recipe: Recipe) -> Measure:
-    return _fitted(workspace, release, recipe, released=True)
-
-
-def _fitted(workspace: Workspace, start: RankerModel, recipe: Recipe, *, released: bool) -> Measure:
-    """An encoder with its ranker fitted on the platform's own users."""
-    trainer = RankerTrainer(RankerData(workspace, recipe.seed, recipe.ranker), start.encoder)
-    epochs, patience, seed = recipe.passes, recipe.patience, recipe.seed
-    if released:
-        fitted = fit_release(trainer, start.ranker, epochs=epochs, patience=patience, seed=seed)
-    else:
-        fitted = fit_ranker(
-            trainer, start.ranker, epochs=epochs, patience=patience, seed=seed, careful=False
-        )
-    model = replace(start, ranker=fitted.ranker)
-    return lambda evaluator: _ranked(evaluator, model)
-
-
-def of_contender(contender: Contender) -> Measure:
-    """A contender as a measure."""
-    return lambda evaluator: evaluator.scorer(contender.scorer(evaluator.window))
-
-
-WITHOUT_USERS: Final[Mapping[str, Fit]] = {"prior": _prior, "release": _release}
-"""What needs a catalogue and nobody's history but the asking user's own."""
-
-WITH_USERS: Final[Mapping[str, Fit]] = {
-    "popularity": _popularity,
-    "item_knn": _item_knn,
-    "local": _local,
-    "personalised": _personalised,
-}
-"""What needs users of one's own; a further model is a line here."""
-
-STRONG: Final[Mapping[str, Fit]] = {
-    "recent_popularity": _recent_popularity,
-    "sasrec": fit_both_sasrec,
-    **WITH_USERS,
-}
-"""With the baselines that take longer, or that a simulation measures elsewhere."""
-
-OWN: Final = ("popularity", "recent_popularity", "item_knn", "prior", "sasrec", "local")
-"""What a platform has without the release; a tie goes to the earlier one."""
+    fitted = single("", fit).fit(workspace, release, recipe)[""]
+    ranked = [rank_together(Evaluator(workspace, *w), {"": fitted.model}) for w in WINDOWS]
+    return _put_together(ranked, "", fitted)

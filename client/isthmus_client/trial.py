@@ -20,16 +20,8 @@ from isthmus.errors import DataInvalidError
 from isthmus.progress import Progress
 from isthmus.statistics import paired_bootstrap
 from isthmus_client.buckets import by_history, by_item
-from isthmus_client.day_one import (
-    OWN,
-    SIZES,
-    STRONG,
-    Day,
-    Measured,
-    Recipe,
-    measure_days,
-    task_count,
-)
+from isthmus_client.day_one import SIZES, Day, Measured, measure_days, task_count
+from isthmus_client.day_one_models import OWN, STRONG, Recipe
 from isthmus_client.figures import Metrics, PairedDifference
 from isthmus_client.gate import decide
 from isthmus_client.mixing import FEWEST

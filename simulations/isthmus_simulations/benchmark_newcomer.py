@@ -21,17 +21,8 @@ from isthmus.files import digest, write_text
 from isthmus.progress import Progress
 from isthmus.sources import source_digest
 from isthmus.statistics import paired_bootstrap
-from isthmus_client.day_one import (
-    OWN,
-    Day,
-    Fit,
-    Measured,
-    Recipe,
-    fit_both_sasrec,
-    measure,
-    measure_days,
-    task_count,
-)
+from isthmus_client.day_one import Day, Measured, measure, measure_days, task_count
+from isthmus_client.day_one_models import OWN, Fit, Recipe, fit_both_sasrec
 from isthmus_client.figures import Metrics, PairedDifference
 from isthmus_client.gate import decide
 from isthmus_client.ranker_model import RankerModel

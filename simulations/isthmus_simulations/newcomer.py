@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from isthmus.progress import Progress
 from isthmus.statistics import paired_bootstrap
-from isthmus_client.day_one import SIZES, Day, Recipe, measure_days, task_count
+from isthmus_client.day_one import SIZES, Day, measure_days, task_count
+from isthmus_client.day_one_models import Recipe
 from isthmus_client.ranker_model import RankerModel
 from isthmus_client.ranking import Ranking
 from isthmus_client.workspace import Workspace

@@ -10,14 +10,15 @@ from planted_histories import random_platform
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.ranker import RankerConfig, initial_ranker
 from isthmus_client.contender import Contender
-from isthmus_client.day_one import (
+from isthmus_client.day_one import _first_users, measure, measure_days, task_count
+from isthmus_client.day_one_models import (
     WITH_USERS,
     WITHOUT_USERS,
     Recipe,
-    _first_users,
-    measure_days,
+    fit_both_rankers,
+    names,
     of_contender,
-    task_count,
+    single,
 )
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.ranker_model import RankerModel
@@ -61,8 +62,9 @@ def test_sizes_beyond_the_platforms_own_are_left_out_and_all_come_last(days, wor
 
 
 def test_without_users_there_is_only_what_needs_none(days):
-    assert days[0].models.keys() == WITHOUT_USERS.keys()
-    assert all(day.models.keys() == WITHOUT_USERS.keys() | WITH_USERS.keys() for day in days[1:])
+    without, everything = names(WITHOUT_USERS), names((*WITHOUT_USERS, *WITH_USERS))
+    assert tuple(days[0].models) == without
+    assert all(tuple(day.models) == everything for day in days[1:])
 
 
 def test_every_model_at_every_size_faces_the_same_test_users(days):
@@ -101,7 +103,7 @@ def test_with_the_catalogue_alone_nobody_elses_history_speaks(workspace, release
         measure_days(Workspace(each, CONFIG.max_events), release, RECIPE, sizes=(0,))[0]
         for each in (platform, other)
     ]
-    for name in WITHOUT_USERS:
+    for name in names(WITHOUT_USERS):
         before, after = (
             dict(zip(day.models[name].test.users, day.models[name].test.ndcg, strict=True))
             for day in found
@@ -129,7 +131,24 @@ def test_a_further_model_is_a_line(workspace, release):
     def fit(_workspace, _release, _recipe):
         return of_contender(Contender("numbered", by_number))
 
-    (day,) = measure_days(workspace, release, RECIPE, sizes=(20,), with_users={"numbered": fit})
+    families = (single("numbered", fit),)
+    (day,) = measure_days(workspace, release, RECIPE, sizes=(20,), with_users=families)
     slow = Evaluator(workspace, "test").scorer(by_number("test"))
     assert np.array_equal(day.models["numbered"].test.ndcg, slow.ndcg)
     assert day.models.keys() == {"prior", "release", "numbered"}
+
+
+def test_models_that_share_signals_rank_as_each_would_alone(days, workspace, release):
+    """The day's rankers are ranked together; one of them by itself gets the same lists."""
+    few = _first_users(workspace, 45, RECIPE.seed)
+    together = fit_both_rankers(few, release, RECIPE)
+    for name, fitted in together.items():
+        alone = measure(few, lambda *_, m=fitted.model: m, release, RECIPE)
+        assert np.array_equal(alone.test.ndcg, days[2].models[name].test.ndcg), name
+        assert np.array_equal(alone.gate.ndcg, days[2].models[name].gate.ndcg), name
+
+
+def test_what_is_made_of_the_catalogue_is_the_same_object_on_every_day(workspace):
+    few, more = (_first_users(workspace, size, seed=3) for size in (20, 45))
+    assert few.content is more.content is workspace.content
+    assert few.alike is more.alike
