@@ -134,7 +134,7 @@ class Judged:
         models: everything that the gate compares, by name.
         candidate: the federation's model that may be served.
         own: what the platform has without the federation; a tie goes to the earlier one.
-        release: fingerprint of the released encoder.
+        release: fingerprint of encoder and ranker together.
     """
 
     models: Mapping[str, StoredModel]

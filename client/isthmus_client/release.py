@@ -181,14 +181,19 @@ def _checked(path: Path, encoder: Shared, metadata: Mapping[str, str]) -> Releas
         )
     if not encoder.is_finite():
         raise DataInvalidError(f"{path} holds a value that is not finite", hint=_AGAIN)
-    card = path.with_name(CARD_NAME)
-    if card.is_file() and real not in card.read_text(encoding="utf-8", errors="replace"):
-        raise DataInvalidError(f"{card} describes another encoder than {path}", hint=_AGAIN)
+    _check_card(path, real, "encoder")
     reads = TextEncoderName(
         metadata.get("text_encoder", ""), metadata.get("text_encoder_fingerprint", "")
     )
     config = json.loads(metadata["config"])
     return Release(encoder, config, real, int(metadata["round"]), reads)
+
+
+def _check_card(path: Path, fingerprint: str, part: str) -> None:
+    """Refuse a file of which the card beside it, where there is one, says nothing."""
+    card = path.with_name(CARD_NAME)
+    if card.is_file() and fingerprint not in card.read_text(encoding="utf-8", errors="replace"):
+        raise DataInvalidError(f"{card} describes another {part} than {path}", hint=_AGAIN)
 
 
 def _ranker(path: Path, encoder: str) -> Shared | None:
@@ -203,6 +208,7 @@ def _ranker(path: Path, encoder: str) -> Shared | None:
     except (SafetensorError, MessageRefusedError) as error:
         raise DataInvalidError(f"{path} is damaged: {error}", hint=_AGAIN) from error
     _check_ranker(path, ranker, metadata, encoder)
+    _check_card(path, ranker.fingerprint(), "ranker")
     return ranker
 
 

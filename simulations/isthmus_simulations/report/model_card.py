@@ -1,4 +1,4 @@
-"""A release: the shared encoder as safetensors, and its model card.
+"""A release: the shared encoder and ranker as safetensors, and their model card.
 
 The card's sections follow M. Mitchell et al., Model Cards for Model Reporting (FAT* 2019).
 """
@@ -18,7 +18,9 @@ from isthmus.parameters import Shared
 from isthmus_client.release import (
     CARD_NAME,
     ENCODER_NAME,
+    RANKER_NAME,
     TextEncoderName,
+    fingerprint_of,
     write_encoder,
     write_ranker,
 )
@@ -36,8 +38,8 @@ def write_release(
 ) -> Path:
     """Write encoder, ranker and model card into `folder`, each wholly or not at all.
 
-    The card is written last and names the encoder's fingerprint, so that `load_release` notices
-    an old card that a crash has left beside a new encoder.
+    The card is written last and names the fingerprints of both parts, so that `load_release`
+    notices an old card that a crash has left beside a new encoder or ranker.
 
     Args:
         encoder: the shared parameters; the type keeps private ones out.
@@ -58,7 +60,7 @@ def write_release(
     Raises:
         OSError: the folder cannot be written or the disk is full.
     """
-    card = render_card(encoder, config, results)
+    card = render_card(encoder, config, results, ranker=ranker)
     path = write_encoder(
         encoder,
         config,
@@ -78,7 +80,13 @@ def _text_encoder(results: Results) -> TextEncoderName:
     return TextEncoderName(*(str(results.config.get(name) or "") for name in names))
 
 
-def render_card(encoder: Shared, config: Mapping[str, Any], results: Results) -> str:
+def render_card(
+    encoder: Shared,
+    config: Mapping[str, Any],
+    results: Results,
+    *,
+    ranker: Shared | None = None,
+) -> str:
     """The card as Markdown; a pure function of its arguments."""
     environment = Environment(
         loader=PackageLoader("isthmus_simulations.report"),
@@ -88,7 +96,11 @@ def render_card(encoder: Shared, config: Mapping[str, Any], results: Results) ->
         lstrip_blocks=True,
     )
     environment.filters.update(
-        plain=_plain, count=formats.count, lift=formats.lift, metric=formats.metric
+        plain=_plain,
+        count=formats.count,
+        lift=formats.lift,
+        metric=formats.metric,
+        size=formats.size,
     )
     return environment.get_template("model-card.md.j2").render(
         config=json.dumps(dict(config), indent=2, sort_keys=True),
@@ -96,8 +108,11 @@ def render_card(encoder: Shared, config: Mapping[str, Any], results: Results) ->
         encoder_name=ENCODER_NAME,
         lifts=_lifts(results),
         moment=formats.moment,
+        ranker=ranker,
+        ranker_name=RANKER_NAME,
+        ranker_taken_after=results.config.get("ranker_best_round"),
+        release=fingerprint_of(encoder, ranker) if ranker is not None else None,
         results=results,
-        size=formats.size(encoder.bytes),
         summary=verdicts.summary(results),
         taken_after=taken_after(results),
         totals=_totals(results),

@@ -13,7 +13,15 @@ from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import DataInvalidError, DataMissingError
 from isthmus.parameters import Shared
-from isthmus_client.release import CARD_NAME, ENCODER_NAME, load_release
+from isthmus.ranker import RankerConfig, initial_ranker
+from isthmus_client.release import (
+    CARD_NAME,
+    ENCODER_NAME,
+    RANKER_NAME,
+    fingerprint_of,
+    load_release,
+    write_ranker,
+)
 from isthmus_simulations.report.model_card import render_card, write_release
 from isthmus_simulations.results import Privacy, ScenarioInfo
 
@@ -32,6 +40,18 @@ def folder(encoder, tmp_path):
     return tmp_path / "release"
 
 
+@pytest.fixture(scope="module")
+def ranker():
+    return split(initial_ranker(RankerConfig(), seed=3))[0]
+
+
+@pytest.fixture
+def whole(encoder, ranker, tmp_path):
+    """A release of both parts."""
+    write_release(encoder, asdict(CONFIG), RESULTS, tmp_path / "whole", ranker=ranker)
+    return tmp_path / "whole"
+
+
 def test_what_is_loaded_is_what_was_written(encoder, folder):
     release = load_release(folder)
     assert release.encoder.fingerprint() == encoder.fingerprint() == release.fingerprint
@@ -40,12 +60,24 @@ def test_what_is_loaded_is_what_was_written(encoder, folder):
     assert sorted(entry.name for entry in folder.iterdir()) == [ENCODER_NAME, CARD_NAME]
 
 
-def test_the_cards_own_code_loads_it(encoder, folder, monkeypatch):
+def run_the_cards_code(folder, monkeypatch):
     code = re.search(r"```python\n(.*?)```", (folder / CARD_NAME).read_text(), re.DOTALL).group(1)
     monkeypatch.chdir(folder)
     names = {}
     exec(compile(code, CARD_NAME, "exec"), names)  # noqa: S102 - the card is ours
+    return names
+
+
+def test_the_cards_own_code_loads_it(encoder, folder, monkeypatch):
+    names = run_the_cards_code(folder, monkeypatch)
     assert split(names["encoder"])[0].fingerprint() == encoder.fingerprint()
+    assert "ranker" not in names
+
+
+def test_the_cards_own_code_loads_both_parts(encoder, ranker, whole, monkeypatch):
+    names = run_the_cards_code(whole, monkeypatch)
+    assert split(names["encoder"])[0].fingerprint() == encoder.fingerprint()
+    assert split(names["ranker"])[0].fingerprint() == ranker.fingerprint()
 
 
 def test_the_card_has_the_sections_of_mitchell_and_the_hash(encoder, folder):
@@ -64,6 +96,28 @@ def test_the_card_has_the_sections_of_mitchell_and_the_hash(encoder, folder):
     assert encoder.fingerprint() in card
     assert "> **NOT PRIVATE" in card
     assert "+7.9 %" in card
+
+
+def test_the_card_names_the_fingerprints_of_both_parts_and_of_the_whole(encoder, ranker, whole):
+    card = (whole / CARD_NAME).read_text()
+    assert f"encoder `{encoder.fingerprint()}`" in card
+    assert f"ranker `{ranker.fingerprint()}`" in card
+    assert f"`{fingerprint_of(encoder, ranker)}`" in card
+    assert "none in this release" not in card
+    assert load_release(whole).ranker.fingerprint() == ranker.fingerprint()
+
+
+def test_a_card_without_a_ranker_says_so(encoder):
+    card = render_card(encoder, asdict(CONFIG), RESULTS)
+    assert "**Ranker**: none in this release." in card
+    assert RANKER_NAME not in card
+
+
+def test_another_ranker_under_the_same_card_is_noticed(encoder, whole):
+    other = split(initial_ranker(RankerConfig(), seed=4))[0]
+    write_ranker(other, whole, encoder=encoder)
+    with pytest.raises(DataInvalidError, match="describes another ranker"):
+        load_release(whole)
 
 
 def test_the_card_names_no_platform_that_took_part(encoder):
