@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.ranker import RankerConfig, initial_ranker
@@ -13,8 +13,8 @@ from isthmus_client.classical import fit_item_knn, fit_recent_popularity
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import train_alone
-from isthmus_client.ranker_fitting import fit_ranker, fit_release
-from isthmus_client.ranker_model import RankerModel
+from isthmus_client.ranker_fitting import fit_ranker, fit_release, with_own
+from isthmus_client.ranker_model import RankerModel, TuningJudge
 from isthmus_client.ranker_trainer import RankerData, RankerTrainer
 from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.ranking import Ranking
@@ -43,6 +43,7 @@ class Recipe:
     sasrec: SasRecSettings = SasRecSettings()  # noqa: RUF009 - frozen
 
 
+Value = TypeVar("Value")
 Measure = Callable[[Evaluator], Ranking]
 Fit = Callable[[Workspace, RankerModel, Recipe], Measure | RankerModel]
 """Fits one model on a workspace's training users; the model is the release."""
@@ -78,9 +79,7 @@ def single(name: str, fit: Fit) -> Family:
     """A model that shares nothing."""
 
     def timed(workspace: Workspace, release: RankerModel, recipe: Recipe) -> dict[str, Fitted]:
-        started = time.thread_time()
-        model = fit(workspace, release, recipe)
-        return {name: Fitted(model, time.thread_time() - started)}
+        return {name: Fitted(*_timed(0.0, lambda: fit(workspace, release, recipe)))}
 
     return Family((name,), timed)
 
@@ -108,10 +107,14 @@ def _recent_popularity(workspace: Workspace, _release: RankerModel, _recipe: Rec
 
 def fit_both_sasrec(workspace: Workspace, _release: RankerModel, recipe: Recipe) -> Measure:
     """SASRec with either kind of training target, the better one by the tuning users."""
+    return of_contender(_better_sasrec(workspace, recipe))
+
+
+def _better_sasrec(workspace: Workspace, recipe: Recipe) -> Contender:
     kinds: tuple[Targets, ...] = ("next", "horizon")
     settings = [replace(recipe.sasrec, targets=kind) for kind in kinds]
     found = [fit_sasrec(workspace, each, seed=recipe.seed) for each in settings]
-    return of_contender(max(found, key=lambda one: one.trials[one.chosen].ndcg or 0.0))
+    return max(found, key=lambda one: one.trials[one.chosen].ndcg or 0.0)
 
 
 def fit_both_rankers(
@@ -121,24 +124,64 @@ def fit_both_rankers(
 
     The signals are made once and count for both.
     """
-    started = time.thread_time()
-    data = RankerData(workspace, recipe.seed, recipe.ranker)
-    data.make()
-    made = time.thread_time() - started
+    data, made = _timed(0.0, lambda: _signals(workspace, recipe))
+    return _both(data, release, recipe, lambda _, model: model, made)
+
+
+def fit_with_sasrec(
+    workspace: Workspace, release: RankerModel, recipe: Recipe
+) -> dict[str, Fitted]:
+    """SASRec, and both rankers with its ranks fused in where that surely helps (`with_own`).
+
+    What the three share is made once and counts for each that needs it.
+    """
+    own, before = _timed(0.0, lambda: _better_sasrec(workspace, recipe))
+    data, made = _timed(before, lambda: _signals(workspace, recipe))
+
+    def fuse(judge: TuningJudge, model: RankerModel) -> RankerModel:
+        return with_own(judge, model, own)
+
     return {
-        "local": _timed(made, lambda: _local(data, recipe)),
-        "personalised": _timed(made, lambda: _personalised(data, release, recipe)),
+        "sasrec": Fitted(of_contender(own), before),
+        **_both(data, release, recipe, fuse, made),
     }
 
 
-def _timed(before: float, fit: Callable[[], RankerModel]) -> Fitted:
-    """A model with its seconds of computing, those spent before included."""
+def _both(
+    data: RankerData,
+    release: RankerModel,
+    recipe: Recipe,
+    finish: Callable[[TuningJudge, RankerModel], RankerModel],
+    before: float,
+) -> dict[str, Fitted]:
+    """The own model and the fitted release, each with its last touch and its seconds."""
+
+    def finished(trainer: RankerTrainer, model: RankerModel) -> RankerModel:
+        return finish(trainer.judge, model)
+
+    return {
+        "local": Fitted(*_timed(before, lambda: finished(*_local(data, recipe)))),
+        "personalised": Fitted(
+            *_timed(before, lambda: finished(*_personalised(data, release, recipe)))
+        ),
+    }
+
+
+def _signals(workspace: Workspace, recipe: Recipe) -> RankerData:
+    """What rankers learn from and are judged by."""
+    data = RankerData(workspace, recipe.seed, recipe.ranker)
+    data.make()
+    return data
+
+
+def _timed(before: float, work: Callable[[], Value]) -> tuple[Value, float]:
+    """The value of some work, and its seconds of computing with those spent before."""
     started = time.thread_time()
-    model = fit()
-    return Fitted(model, before + time.thread_time() - started)
+    value = work()
+    return value, before + time.thread_time() - started
 
 
-def _local(data: RankerData, recipe: Recipe) -> RankerModel:
+def _local(data: RankerData, recipe: Recipe) -> tuple[RankerTrainer, RankerModel]:
     """The platform's own encoder and ranker, trained on its users alone."""
     epochs, patience, seed = recipe.passes, recipe.patience, recipe.seed
     alone = train_alone(
@@ -152,16 +195,18 @@ def _local(data: RankerData, recipe: Recipe) -> RankerModel:
     start = initial_ranker(RankerConfig(), seed)
     trainer = RankerTrainer(data, alone.encoder)
     fitted = fit_ranker(trainer, start, epochs=epochs, patience=patience, seed=seed, careful=False)
-    return RankerModel(alone.encoder, fitted.ranker)
+    return trainer, RankerModel(alone.encoder, fitted.ranker)
 
 
-def _personalised(data: RankerData, release: RankerModel, recipe: Recipe) -> RankerModel:
+def _personalised(
+    data: RankerData, release: RankerModel, recipe: Recipe
+) -> tuple[RankerTrainer, RankerModel]:
     """The released encoder with its ranker fitted on the platform's own users."""
     trainer = RankerTrainer(data, release.encoder)
     fitted = fit_release(
         trainer, release.ranker, epochs=recipe.passes, patience=recipe.patience, seed=recipe.seed
     )
-    return replace(release, ranker=fitted.ranker)
+    return trainer, replace(release, ranker=fitted.ranker)
 
 
 def of_contender(contender: Contender) -> Measure:
@@ -185,11 +230,13 @@ WITH_USERS: Final = (
 """What needs users of one's own; a further model is a line here."""
 
 STRONG: Final = (
+    single("popularity", _popularity),
     single("recent_popularity", _recent_popularity),
-    single("sasrec", fit_both_sasrec),
-    *WITH_USERS,
+    single("item_knn", _item_knn),
+    Family(("sasrec", "local", "personalised"), fit_with_sasrec),
 )
-"""With the baselines that take longer, or that a simulation measures elsewhere."""
+"""With the baselines that take longer, or that a simulation measures elsewhere, and with a sequence
+model of the platform's own beside its rankers."""
 
 OWN: Final = ("popularity", "recent_popularity", "item_knn", "prior", "sasrec", "local")
 """What a platform has without the release; a tie goes to the earlier one."""

@@ -22,7 +22,7 @@ from isthmus.progress import Progress
 from isthmus.sources import source_digest
 from isthmus.statistics import paired_bootstrap
 from isthmus_client.day_one import Day, Measured, measure, measure_days, task_count
-from isthmus_client.day_one_models import OWN, Fit, Recipe, fit_both_sasrec
+from isthmus_client.day_one_models import OWN, STRONG, Fit, Recipe, fit_both_sasrec
 from isthmus_client.figures import Metrics, PairedDifference
 from isthmus_client.gate import decide
 from isthmus_client.ranker_model import RankerModel
@@ -178,7 +178,7 @@ def _compute(job: Job, recipe: Recipe, identity: str, prepared: Prepared) -> Cel
 
 def _days(job: Job, recipe: Recipe, newcomer: Workspace, release: RankerModel) -> tuple[Day, ...]:
     """Every size, and all own users."""
-    total = task_count(newcomer, SIZES, everyone=True)
+    total = task_count(newcomer, SIZES, everyone=True, with_users=STRONG)
     with job.progress.track(f"newcomer {newcomer.platform.name}", total) as advance:
         return measure_days(
             newcomer,
@@ -186,6 +186,7 @@ def _days(job: Job, recipe: Recipe, newcomer: Workspace, release: RankerModel) -
             recipe,
             sizes=SIZES,
             everyone=True,
+            with_users=STRONG,
             workers=job.workers,
             advance=advance,
         )
