@@ -10,26 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from isthmus.console import RichProgress
+from isthmus.cli_options import switch, text
+from isthmus.console import progress_for
 from isthmus.errors import CertificateError
-from isthmus.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from isthmus_client.certificate_files import Verification
 
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 PlatformOption = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="One platform.", show_default="all of the run"),
+    str | None, text("One platform.", default="all of the run", metavar="NAME")
 ]
 VerifyOption = Annotated[
     bool,
-    typer.Option(
-        "--verify",
-        help="Measure every figure again from the stored models and data, and compare.",
-    ),
+    switch("--verify", "Measure every figure again from the stored models and data, and compare."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+JsonOption = Annotated[bool, switch("--json", "Print JSON instead of a table.")]
 
 
 def certificate(
@@ -75,9 +71,8 @@ def _verify(run: Path, names: tuple[str, ...], *, as_json: bool) -> None:
     """Measure again; raise with every deviation where there is one."""
     from isthmus_client.certificate_files import verify  # noqa: PLC0415 - imports PyTorch
 
-    progress: Progress = Silent() if as_json else RichProgress()
     found = []
-    with progress.track("measuring again", len(names)) as advance:
+    with progress_for(as_json=as_json).track("measuring again", len(names)) as advance:
         for name in names:
             found.append(verify(run, name))
             advance(1)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from isthmus.console import RichProgress
-from isthmus.progress import Progress, Silent
+from isthmus.cli_options import CORES, DEFAULT_CACHE, count, file, folder, switch
+from isthmus.cli_options import seed as seed_option
+from isthmus.cli_options import workers as workers_option
+from isthmus.console import progress_for, show_result
+from isthmus.progress import Progress
 
 if TYPE_CHECKING:
     from isthmus_client.own_platform import PlatformFile
     from isthmus_client.trial_results import TrialResults
 
-CORES = os.cpu_count() or 1
-DEFAULT_CACHE = Path(".isthmus-cache")
 DEFAULT_OUT = Path("isthmus-trial")
 DEFAULT_USERS = 20_000
 DATA, HOW = "Your data", "How, and where to"
@@ -27,70 +26,29 @@ ReleaseArgument = Annotated[
     Path, typer.Argument(help="Folder of the release: encoder.safetensors and its model card.")
 ]
 EventsOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="CSV or Parquet: user_id, item_id, timestamp, behaviour.",
-        rich_help_panel=DATA,
-    ),
+    Path | None, file("CSV or Parquet: user_id, item_id, timestamp, behaviour.", panel=DATA)
 ]
-ItemsOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="CSV or Parquet: item_id, title or text.", rich_help_panel=DATA
-    ),
-]
+ItemsOption = Annotated[Path | None, file("CSV or Parquet: item_id, title or text.", panel=DATA)]
 PlatformOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE",
-        help="TOML that names the tables, their columns and behaviours.",
-        rich_help_panel=DATA,
-    ),
+    Path | None, file("TOML that names the tables, their columns and behaviours.", panel=DATA)
 ]
 UntimedOption = Annotated[
-    bool,
-    typer.Option(
-        "--untimed", help="Events have no times: their order is all.", rich_help_panel=DATA
-    ),
+    bool, switch("--untimed", "Events have no times: their order is all.", panel=DATA)
 ]
 UsersOption = Annotated[
-    int,
-    typer.Option(min=0, help="Users drawn at random, at most; 0 takes all.", rich_help_panel=DATA),
+    int, count("Users drawn at random, at most; 0 takes all.", least=0, panel=DATA)
 ]
 EncoderOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="The release's text encoder, where it is not the built-in one.",
-        rich_help_panel=HOW,
-    ),
+    folder("The release's text encoder, where it is not the built-in one.", panel=HOW),
 ]
-CacheOption = Annotated[
-    Path, typer.Option(metavar="DIR", help="Folder of the item embeddings.", rich_help_panel=HOW)
-]
-OutOption = Annotated[
-    Path,
-    typer.Option(metavar="DIR", help="Where trial.json and trial.html go.", rich_help_panel=HOW),
-]
-SeedOption = Annotated[
-    int,
-    typer.Option(
-        min=0, max=2**31 - 1, help="The same seed gives the same result.", rich_help_panel=HOW
-    ),
-]
+CacheOption = Annotated[Path, folder("Folder of the item embeddings.", panel=HOW)]
+OutOption = Annotated[Path, folder("Where trial.json and trial.html go.", panel=HOW)]
+SeedOption = Annotated[int, seed_option(panel=HOW)]
 WorkersOption = Annotated[
-    int,
-    typer.Option(
-        min=1,
-        help="Models that are fitted at the same time.",
-        show_default="one per core",
-        rich_help_panel=HOW,
-    ),
+    int, workers_option("Models that are fitted at the same time.", panel=HOW)
 ]
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print trial.json and nothing else.", rich_help_panel=HOW)
-]
+JsonOption = Annotated[bool, switch("--json", "Print trial.json and nothing else.", panel=HOW)]
 
 
 def trial(
@@ -118,10 +76,10 @@ def trial(
     """
     from isthmus_client.own_platform import platform_file  # noqa: PLC0415 - keeps `--help` fast
 
-    file = platform_file(platform, events=events, items=items, timed=False if untimed else None)
-    progress = Silent() if as_json else RichProgress()
+    own = platform_file(platform, events=events, items=items, timed=False if untimed else None)
+    progress = progress_for(as_json=as_json)
     results = _run(
-        file, release, (encoder, cache), seed=seed, most=(max_users, workers), progress=progress
+        own, release, (encoder, cache), seed=seed, most=(max_users, workers), progress=progress
     )
     _write(results, out)
     if as_json:
@@ -131,8 +89,8 @@ def trial(
 
 
 def _run(
-    file: PlatformFile,
-    folder: Path,
+    own: PlatformFile,
+    released: Path,
     texts: tuple[Path | None, Path],
     *,
     seed: int,
@@ -146,12 +104,12 @@ def _run(
     from isthmus_client.trial import TrialSettings, run_trial  # noqa: PLC0415 - imports PyTorch
 
     started = time.perf_counter()
-    release = load_release(folder)
+    release = load_release(released)
     encoder = HuggingFaceEncoder(texts[0])
     require_text_encoder(release, encoder.name, encoder.fingerprint)
-    own = prepare_platform(file, encoder, texts[1], progress, max_users=most[0], seed=seed)
+    platform = prepare_platform(own, encoder, texts[1], progress, max_users=most[0], seed=seed)
     prepared = time.perf_counter() - started
-    results = run_trial(own, release, TrialSettings(seed=seed, workers=most[1]), progress)
+    results = run_trial(platform, release, TrialSettings(seed=seed, workers=most[1]), progress)
     seconds = {"data and item embeddings": prepared, **results.seconds}
     return results.model_copy(update={"seconds": seconds})
 
@@ -168,6 +126,4 @@ def _show(results: TrialResults, out: Path) -> None:
     """The tables, and where the rest is."""
     from isthmus_client.trial_table import render  # noqa: PLC0415 - keeps `--help` fast
 
-    console = Console(highlight=False)
-    console.print(render(results))
-    console.print(f"Report: {(out / 'trial.html').resolve()}", soft_wrap=True)
+    show_result(render(results), out / "trial.html")

@@ -1,4 +1,4 @@
-"""How a command speaks to a person: progress, errors and warnings, all on standard error.
+"""How a command speaks: progress, errors and warnings on standard error, for a person.
 
 Standard output belongs to results, so that it can be piped.
 """
@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.progress import (
     BarColumn,
@@ -25,7 +26,33 @@ from rich.progress import Progress as Bars
 from rich.text import Text
 
 from isthmus.errors import IsthmusError
-from isthmus.progress import Advance
+from isthmus.files import write_text
+from isthmus.progress import Advance, Progress, Silent
+
+
+def progress_for(*, as_json: bool) -> Progress:
+    """Bars for a person; silence beside JSON, for a program."""
+    return Silent() if as_json else RichProgress()
+
+
+def show_result(shown: RenderableType, report: Path) -> None:
+    """What a command found, on standard output, and where its report is."""
+    console = Console(highlight=False)
+    console.print(shown)
+    console.print(Text(f"Report: {report.resolve()}"), soft_wrap=True)  # a path is no markup
+
+
+def publish_json(value: object, out: Path | None, *, as_json: bool) -> None:
+    """Write JSON where that was asked for, and print it where that was.
+
+    Raises:
+        OSError: `out` cannot be written.
+    """
+    document = json.dumps(value, indent=2)
+    if out is not None:
+        write_text(out, document + "\n")
+    if as_json:
+        print(document)  # noqa: T201 - a console prints
 
 
 def error_console() -> Console:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-from rich.console import Console
-
-from isthmus.console import RichProgress, show_banner
-from isthmus.progress import Progress, Silent
+from isthmus.cli_options import DEFAULT_CACHE, count, folder, switch, text
+from isthmus.cli_options import seed as seed_option
+from isthmus.cli_options import workers as workers_option
+from isthmus.console import progress_for, show_banner, show_result
+from isthmus.progress import Progress
 from isthmus_simulations.options import (
     AggregationRule,
     Engine,
@@ -24,7 +24,6 @@ from isthmus_simulations.run_folder import REPORT, RESULTS, claim
 if TYPE_CHECKING:
     from isthmus_simulations.results import Results
 
-DEFAULT_CACHE = Path(".isthmus-cache")
 WHAT, HOW, WHERE = "What to run", "How to train", "Where, and how fast"
 
 NOT_PRIVATE = (
@@ -36,136 +35,78 @@ NOT_PRIVATE = (
 
 ScenarioOption = Annotated[
     str,
-    typer.Option(
-        help="A built-in scenario (journey, trio, markets, office, hostile) or a TOML file.",
-        rich_help_panel=WHAT,
+    text(
+        "A built-in scenario (journey, trio, markets, office, hostile) or a TOML file.", panel=WHAT
     ),
 ]
 DataOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Folder of the data sets that trio, markets and office read.",
-        rich_help_panel=WHAT,
-    ),
+    folder("Folder of the data sets that trio, markets and office read.", panel=WHAT),
 ]
-QuickOption = Annotated[
-    bool,
-    typer.Option("--quick", help="A small version, in two minutes.", rich_help_panel=WHAT),
-]
+QuickOption = Annotated[bool, switch("--quick", "A small version, in two minutes.", panel=WHAT)]
 NewcomerOption = Annotated[
     str | None,
-    typer.Option(
+    text(
+        "Keep this platform out of the federation and measure its first day.",
+        panel=WHAT,
         metavar="PLATFORM",
-        help="Keep this platform out of the federation and measure its first day.",
-        rich_help_panel=WHAT,
     ),
 ]
-SeedOption = Annotated[
-    int,
-    typer.Option(
-        min=0,
-        max=2**31 - 1,
-        help="The same seed gives the same result.",
-        rich_help_panel=WHAT,
-    ),
-]
-RoundsOption = Annotated[
-    int | None,
-    typer.Option(min=1, help="Rounds of the federation, at most.", rich_help_panel=HOW),
-]
+SeedOption = Annotated[int, seed_option(panel=WHAT)]
+RoundsOption = Annotated[int | None, count("Rounds of the federation, at most.", panel=HOW)]
 EpochsOption = Annotated[
-    float | None,
-    typer.Option(help="Passes over a platform's users in a round.", rich_help_panel=HOW),
+    float | None, text("Passes over a platform's users in a round.", panel=HOW)
 ]
-RateOption = Annotated[
-    float | None,
-    typer.Option(help="Step size of the local AdamW.", rich_help_panel=HOW),
-]
+RateOption = Annotated[float | None, text("Step size of the local AdamW.", panel=HOW)]
 OptimiserOption = Annotated[
-    ServerOptimiser | None,
-    typer.Option(help="How the server applies the mean update.", rich_help_panel=HOW),
+    ServerOptimiser | None, text("How the server applies the mean update.", panel=HOW)
 ]
 EncoderOption = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="A Hugging Face text encoder instead of the built-in one.",
-        rich_help_panel=HOW,
-    ),
+    Path | None, folder("A Hugging Face text encoder instead of the built-in one.", panel=HOW)
 ]
 SequenceOption = Annotated[
     bool,
-    typer.Option(
+    switch(
         "--sequence-models",
-        help="Each platform also trains a SASRec at home, whose ranks are fused in if that helps.",
-        rich_help_panel=HOW,
+        "Each platform also trains a SASRec at home, whose ranks are fused in if that helps.",
+        panel=HOW,
     ),
 ]
 AggregationOption = Annotated[
     AggregationRule | None,
-    typer.Option(
-        help="How the server combines updates; all but the mean must see single updates.",
-        show_default="mean",
-        rich_help_panel=HOW,
+    text(
+        "How the server combines updates; all but the mean must see single updates.",
+        panel=HOW,
+        default="mean",
     ),
 ]
 WeightsOption = Annotated[
     Weighting | None,
-    typer.Option(
-        help="How much a platform's update counts.",
-        show_default="the rule's own",
-        rich_help_panel=HOW,
-    ),
+    text("How much a platform's update counts.", panel=HOW, default="the rule's own"),
 ]
-EngineOption = Annotated[
-    Engine,
-    typer.Option(help="What carries the messages; results are equal.", rich_help_panel=WHERE),
-]
+EngineOption = Annotated[Engine, text("What carries the messages; results are equal.", panel=WHERE)]
 WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        help="Platforms that train at the same time.",
-        show_default="one per core",
-        rich_help_panel=WHERE,
-    ),
+    int | None, workers_option("Platforms that train at the same time.", panel=WHERE)
 ]
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="The run's own folder.",
-        show_default="isthmus-runs/SCENARIO-SEED",
-        rich_help_panel=WHERE,
-    ),
+    folder("The run's own folder.", panel=WHERE, default="isthmus-runs/SCENARIO-SEED"),
 ]
 CacheOption = Annotated[
-    Path,
-    typer.Option(
-        metavar="DIR",
-        help="Folder of the item embeddings, shared by all runs.",
-        rich_help_panel=WHERE,
-    ),
+    Path, folder("Folder of the item embeddings, shared by all runs.", panel=WHERE)
 ]
 ResumeOption = Annotated[
     bool,
-    typer.Option(
+    switch(
         "--resume",
-        help="Insist on continuing an interrupted run (one that is there is continued anyway).",
-        rich_help_panel=WHERE,
+        "Insist on continuing an interrupted run (one that is there is continued anyway).",
+        panel=WHERE,
     ),
 ]
 ForceOption = Annotated[
-    bool,
-    typer.Option(
-        "--force", help="Delete the run in the folder and start anew.", rich_help_panel=WHERE
-    ),
+    bool, switch("--force", "Delete the run in the folder and start anew.", panel=WHERE)
 ]
-JsonOption = Annotated[
-    bool,
-    typer.Option("--json", help="Print results.json and nothing else.", rich_help_panel=WHERE),
-]
+JsonOption = Annotated[bool, switch("--json", "Print results.json and nothing else.", panel=WHERE)]
 
 
 def simulate(
@@ -218,12 +159,13 @@ def simulate(
         workers=workers,
         resume=resume,
     )
+    if not as_json:
+        show_banner(NOT_PRIVATE)
+    results = _results(options, force=force, progress=progress_for(as_json=as_json))
     if as_json:
-        _results(options, force=force, progress=Silent())
         print((options.out / RESULTS).read_text(), end="")
-        return
-    show_banner(NOT_PRIVATE)
-    _show(_results(options, force=force, progress=RichProgress()), options.out)
+    else:
+        _show(results, options.out)
 
 
 def _results(options: SimulationOptions, *, force: bool, progress: Progress) -> Results:
@@ -246,6 +188,4 @@ def _show(results: Results, out: Path) -> None:
     """The main table, and where the rest is."""
     from isthmus_simulations.report.terminal import render  # noqa: PLC0415 - keeps `--help` fast
 
-    console = Console(highlight=False)
-    console.print(render(results))
-    console.print(f"Report: {(out / REPORT).resolve()}", soft_wrap=True)
+    show_result(render(results), out / REPORT)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from isthmus.console import RichProgress
+from isthmus.cli_options import CORES, count, file, names, switch, text
+from isthmus.console import progress_for, publish_json
 from isthmus.errors import ScenarioError
-from isthmus.files import write_text
-from isthmus.progress import Silent
 from isthmus_simulations.cli_benchmark_newcomer import newcomer
 from isthmus_simulations.cli_benchmark_training import training
 from isthmus_simulations.cli_benchmark_transfer import transfer
@@ -23,8 +20,6 @@ from isthmus_simulations.cli_benchmark_transfer import transfer
 if TYPE_CHECKING:
     from isthmus_simulations.benchmark_rounds import Comparison
     from isthmus_simulations.engines.runner import Engine
-
-CORES = os.cpu_count() or 1
 
 app = typer.Typer(
     help="Measure what the federation costs on this computer.",
@@ -42,23 +37,15 @@ app.command()(newcomer)
 app.command()(training)
 app.command()(transfer)
 
-PlatformsOption = Annotated[
-    str, typer.Option(metavar="N,N,...", help="Numbers of platforms to compare at.")
-]
-EnginesOption = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Engines to compare: memory, ray.")
-]
-RoundsOption = Annotated[int, typer.Option(min=1, help="Rounds that count; one more warms up.")]
-ParametersOption = Annotated[
-    int, typer.Option(min=1, help="Parameters of the shared encoder, at least.")
-]
-StepsOption = Annotated[int, typer.Option(min=1, help="Training steps of a platform in a round.")]
-UsersOption = Annotated[int, typer.Option(min=1, help="Users of a step.")]
-ThreadsOption = Annotated[int, typer.Option(min=1, help="Platforms at work at the same time.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-OutOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Also write the JSON to this file.")
-]
+PlatformsOption = Annotated[str, text("Numbers of platforms to compare at.", metavar="N,N,...")]
+EnginesOption = Annotated[str, names("Engines to compare: memory, ray.")]
+RoundsOption = Annotated[int, count("Rounds that count; one more warms up.")]
+ParametersOption = Annotated[int, count("Parameters of the shared encoder, at least.")]
+StepsOption = Annotated[int, count("Training steps of a platform in a round.")]
+UsersOption = Annotated[int, count("Users of a step.")]
+ThreadsOption = Annotated[int, count("Platforms at work at the same time.")]
+JsonOption = Annotated[bool, switch("--json", "Print JSON instead of a table.")]
+OutOption = Annotated[Path | None, file("Also write the JSON to this file.")]
 
 
 @app.command()
@@ -84,20 +71,16 @@ def rounds(
     from isthmus_simulations.benchmark_rounds import compare  # noqa: PLC0415 - imports PyTorch
     from isthmus_simulations.benchmark_work import Work  # noqa: PLC0415 - the same
 
-    sizes, names = _sizes(platforms), _engines(engines)
+    sizes, carriers = _sizes(platforms), _engines(engines)
     work = Work(parameters=parameters, steps=steps, users=users)
-    progress = Silent() if as_json else RichProgress()
+    progress = progress_for(as_json=as_json)
     found = [
         compare(name, size, work=work, rounds=rounds, threads=threads, progress=progress)
         for size in sizes
-        for name in names
+        for name in carriers
     ]
-    document = json.dumps(_document(found, asdict(work), threads), indent=2)
-    if out is not None:
-        write_text(out, document + "\n")
-    if as_json:
-        print(document)
-    else:
+    publish_json(_document(found, asdict(work), threads), out, as_json=as_json)
+    if not as_json:
         _show(found)
 
 
@@ -112,10 +95,10 @@ def _sizes(text: str) -> list[int]:
 
 def _engines(text: str) -> list[Engine]:
     known: dict[str, Engine] = {"memory": "memory", "ray": "ray"}
-    names = [name.strip() for name in text.split(",")]
-    if odd := [name for name in names if name not in known]:
+    wanted = [name.strip() for name in text.split(",")]
+    if odd := [name for name in wanted if name not in known]:
         raise ScenarioError(f"--engines has {odd}", hint="use memory, ray or both: memory,ray")
-    return [known[name] for name in names]
+    return [known[name] for name in wanted]
 
 
 def _document(found: list[Comparison], work: dict[str, int], threads: int) -> dict[str, Any]:

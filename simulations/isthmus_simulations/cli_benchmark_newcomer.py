@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from rich.console import Console
-
-from isthmus.console import RichProgress
+from isthmus.cli_options import CORES, DEFAULT_CACHE, count, folder, names, switch
+from isthmus.cli_options import seed as seed_option
+from isthmus.cli_options import workers as workers_option
+from isthmus.console import progress_for, show_result
 from isthmus.files import write_text
-from isthmus.progress import Silent
 
-CORES = os.cpu_count() or 1
 DEFAULT_OUT = Path("isthmus-runs/benchmark-newcomer")
 
-ScenarioOption = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Built-in scenarios or TOML files.")
-]
-NewcomersOption = Annotated[
-    str,
-    typer.Option(
-        metavar="NAME,...", help="Platforms that take a turn.", show_default="every platform"
-    ),
-]
-DataOption = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder of the data sets that scenarios read.")
-]
-QuickOption = Annotated[bool, typer.Option("--quick", help="The scenarios' small versions.")]
-SeedsOption = Annotated[int, typer.Option(min=1, help="Seeds of every newcomer.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="The first seed.")]
-WorkersOption = Annotated[
-    int,
-    typer.Option(min=1, help="Platforms at work at the same time.", show_default="one per core"),
-]
-OutOption = Annotated[
-    Path, typer.Option(metavar="DIR", help="The benchmark's folder; finished cells are kept.")
-]
-CacheOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the item embeddings.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+ScenarioOption = Annotated[str, names("Built-in scenarios or TOML files.")]
+NewcomersOption = Annotated[str, names("Platforms that take a turn.", default="every platform")]
+DataOption = Annotated[Path | None, folder("Folder of the data sets that scenarios read.")]
+QuickOption = Annotated[bool, switch("--quick", "The scenarios' small versions.")]
+SeedsOption = Annotated[int, count("Seeds of every newcomer.")]
+SeedOption = Annotated[int, seed_option("The first seed.")]
+WorkersOption = Annotated[int, workers_option("Platforms at work at the same time.")]
+OutOption = Annotated[Path, folder("The benchmark's folder; finished cells are kept.")]
+CacheOption = Annotated[Path, folder("Folder of the item embeddings.")]
+JsonOption = Annotated[bool, switch("--json", "Print JSON and nothing else.")]
 
 
 def newcomer(
@@ -52,7 +35,7 @@ def newcomer(
     seed: SeedOption = 7,
     workers: WorkersOption = CORES,
     out: OutOption = DEFAULT_OUT,
-    cache: CacheOption = Path(".isthmus-cache"),
+    cache: CacheOption = DEFAULT_CACHE,
     as_json: JsonOption = False,
 ) -> None:
     """Measure day one: every platform joins in turn after the others have federated.
@@ -69,16 +52,14 @@ def newcomer(
 
     options = checked(data=data, out=out, cache=cache, seed=seed, quick=quick, workers=workers)
     grid = Grid(_names(scenario), seeds, _names(newcomers), options)
-    cells = run_grid(grid, Silent() if as_json else RichProgress())
+    cells = run_grid(grid, progress_for(as_json=as_json))
     text = document(cells)
     write_text(out / "newcomers.html", page(cells))
     write_text(out / "newcomers.json", text)
     if as_json:
         print(text, end="")
         return
-    console = Console(highlight=False)
-    console.print(render(cells))
-    console.print(f"Report: {(out / 'newcomers.html').resolve()}", soft_wrap=True)
+    show_result(render(cells), out / "newcomers.html")
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from isthmus.console import RichProgress
+from isthmus.cli_options import count, file, names, switch
+from isthmus.cli_options import seed as seed_option
+from isthmus.console import progress_for, publish_json
 from isthmus.errors import ScenarioError
-from isthmus.files import write_text
-from isthmus.progress import Silent
 
 if TYPE_CHECKING:
     from isthmus_simulations.benchmark_training import Speed
@@ -22,19 +20,13 @@ if TYPE_CHECKING:
 PLATFORMS = ("grocery", "fresh", "drugstore", "deli", "nutrition")
 QUICK_USERS, QUICK_PAIRS = 256, 2
 
-PlatformsOption = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Platforms of the scenario journey to train on.")
-]
-UsersOption = Annotated[int, typer.Option(min=1, help="Users of a platform, at most.")]
-PairsOption = Annotated[int, typer.Option(min=1, help="Pairs that count; one more warms up.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Draws users and batches.")]
-QuickOption = Annotated[
-    bool, typer.Option("--quick", help=f"{QUICK_USERS} users and {QUICK_PAIRS} pairs.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-OutOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Also write the JSON to this file.")
-]
+PlatformsOption = Annotated[str, names("Platforms of the scenario journey to train on.")]
+UsersOption = Annotated[int, count("Users of a platform, at most.")]
+PairsOption = Annotated[int, count("Pairs that count; one more warms up.")]
+SeedOption = Annotated[int, seed_option("Draws users and batches.")]
+QuickOption = Annotated[bool, switch("--quick", f"{QUICK_USERS} users and {QUICK_PAIRS} pairs.")]
+JsonOption = Annotated[bool, switch("--json", "Print JSON instead of a table.")]
+OutOption = Annotated[Path | None, file("Also write the JSON to this file.")]
 
 
 def training(
@@ -64,22 +56,18 @@ def training(
         users=min(users, QUICK_USERS) if quick else users,
         pairs=min(pairs, QUICK_PAIRS) if quick else pairs,
         seed=seed,
-        progress=Silent() if as_json else RichProgress(),
+        progress=progress_for(as_json=as_json),
     )
-    document = json.dumps({"speeds": [_plain(speed) for speed in found]}, indent=2)
-    if out is not None:
-        write_text(out, document + "\n")
-    if as_json:
-        print(document)
-    else:
+    publish_json({"speeds": [_plain(speed) for speed in found]}, out, as_json=as_json)
+    if not as_json:
         _show(found)
 
 
 def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",")]
-    if odd := [name for name in names if name not in PLATFORMS]:
+    found = [name.strip() for name in text.split(",")]
+    if odd := [name for name in found if name not in PLATFORMS]:
         raise ScenarioError(f"--platforms has {odd}", hint=f"choose from {', '.join(PLATFORMS)}")
-    return names
+    return found
 
 
 def _plain(speed: Speed) -> dict[str, Any]:

@@ -2,67 +2,51 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
-import typer
-from rich.console import Console
-
-from isthmus.console import RichProgress
+from isthmus.cli_options import CORES, DEFAULT_CACHE, count, file, folder, switch, text
+from isthmus.cli_options import workers as workers_option
+from isthmus.console import progress_for, show_result
 from isthmus.errors import ScenarioError
-from isthmus.progress import Silent
 
-CORES = os.cpu_count() or 1
 OUT = Path("isthmus-runs") / "benchmark-transfer"
 QUICK_OUT = Path("isthmus-runs") / "benchmark-transfer-quick"
 
 ScenarioOption = Annotated[
     list[str] | None,
-    typer.Option(
+    text(
+        "A built-in scenario or a TOML file; may be given several times.",
+        default="journey, trio, markets",
         metavar="NAME",
-        help="A built-in scenario or a TOML file; may be given several times.",
-        show_default="journey, trio, markets",
     ),
 ]
 DataOption = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="A scenario file of your own data, besides any --scenario."),
+    Path | None, file("A scenario file of your own data, besides any --scenario.")
 ]
 SeedsOption = Annotated[
-    int | None,
-    typer.Option(min=1, max=1000, help="Seeds, from 1 on.", show_default="5; 3 with --quick"),
+    int | None, text("Seeds, from 1 on.", default="5; 3 with --quick", min=1, max=1000)
 ]
-QuickOption = Annotated[bool, typer.Option("--quick", help="The scenarios' small versions.")]
-RoundsOption = Annotated[int | None, typer.Option(min=1, help="Rounds of the federation, at most.")]
+QuickOption = Annotated[bool, switch("--quick", "The scenarios' small versions.")]
+RoundsOption = Annotated[int | None, count("Rounds of the federation, at most.")]
 UsersOption = Annotated[
-    int, typer.Option(min=0, help="Users of a platform at most, drawn at random; 0 is all.")
+    int, count("Users of a platform at most, drawn at random; 0 is all.", least=0)
 ]
-TestUsersOption = Annotated[
-    int, typer.Option(min=1, help="Test users of a platform and seed at most.")
-]
-FolderOption = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Folder of the data sets that trio and markets read."),
-]
-WorkersOption = Annotated[
-    int,
-    typer.Option(min=1, help="Cells at work at the same time.", show_default="one per core"),
-]
+TestUsersOption = Annotated[int, count("Test users of a platform and seed at most.")]
+FolderOption = Annotated[Path | None, folder("Folder of the data sets that trio and markets read.")]
+WorkersOption = Annotated[int, workers_option("Cells at work at the same time.")]
 OutOption = Annotated[
     Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="The benchmark's own folder; finished cells in it are kept.",
-        show_default="isthmus-runs/benchmark-transfer",
+    folder(
+        "The benchmark's own folder; finished cells in it are kept.",
+        default="isthmus-runs/benchmark-transfer",
     ),
 ]
-CacheOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the item embeddings.")]
+CacheOption = Annotated[Path, folder("Folder of the item embeddings.")]
 ResumeOption = Annotated[
-    bool,
-    typer.Option("--resume/--restart", help="Keep the finished cells, or compute all anew."),
+    bool, switch("--resume/--restart", "Keep the finished cells, or compute all anew.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print transfer.json and nothing else.")]
+JsonOption = Annotated[bool, switch("--json", "Print transfer.json and nothing else.")]
 
 
 def transfer(
@@ -77,7 +61,7 @@ def transfer(
     data_folder: FolderOption = None,
     workers: WorkersOption = CORES,
     out: OutOption = None,
-    cache: CacheOption = Path(".isthmus-cache"),
+    cache: CacheOption = DEFAULT_CACHE,
     resume: ResumeOption = True,
     as_json: JsonOption = False,
 ) -> None:
@@ -93,7 +77,7 @@ def transfer(
     from isthmus_simulations.transfer.run import benchmark_transfer  # noqa: PLC0415 - PyTorch
     from isthmus_simulations.transfer.terminal import render  # noqa: PLC0415 - the same
 
-    folder = out or (QUICK_OUT if quick else OUT)
+    place = out or (QUICK_OUT if quick else OUT)
     options = known.checked(
         scenarios=_scenarios(scenario or [], data),
         seeds=seeds or (known.QUICK_SEEDS if quick else known.DEFAULT_SEEDS),
@@ -103,17 +87,15 @@ def transfer(
         max_test_users=max_test_users,
         data_folder=data_folder,
         cache=cache,
-        out=folder,
+        out=place,
         workers=workers,
         restart=not resume,
     )
-    results = benchmark_transfer(options, Silent() if as_json else RichProgress())
+    results = benchmark_transfer(options, progress_for(as_json=as_json))
     if as_json:
         print(results.to_json(), end="")
         return
-    console = Console(highlight=False)
-    console.print(render(results))
-    console.print(f"Report: {(folder / 'transfer.html').resolve()}", soft_wrap=True)
+    show_result(render(results), place / "transfer.html")
 
 
 def _scenarios(named: list[str], own: Path | None) -> tuple[str, ...]:

@@ -6,9 +6,18 @@ import threading
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
-from isthmus.console import RichProgress, show_banner, show_error
+from isthmus.console import (
+    RichProgress,
+    progress_for,
+    publish_json,
+    show_banner,
+    show_error,
+    show_result,
+)
 from isthmus.errors import DataMissingError
+from isthmus.progress import Silent
 
 
 @pytest.fixture(name="log")
@@ -111,3 +120,26 @@ def test_a_banner_stands_on_standard_error_and_is_never_cut(capsys, monkeypatch)
     assert "NOT PRIVATE" in err
     assert "to anything" in err
     assert {len(line) for line in err.splitlines()} == {40}
+
+
+def test_beside_json_there_is_no_progress():
+    assert isinstance(progress_for(as_json=True), Silent)
+    assert isinstance(progress_for(as_json=False), RichProgress)
+
+
+def test_a_result_goes_to_standard_output_with_the_whole_path_of_its_report(tmp_path, capsys):
+    report = tmp_path / ("deep[red]" * 20) / "report.html"
+    show_result(Text("0.0531 [not markup]"), report)
+    said = capsys.readouterr()
+    assert said.out == f"0.0531 [not markup]\nReport: {report}\n"
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_json_is_written_where_asked_and_printed_if_asked(tmp_path, capsys, as_json):
+    publish_json({"ratio": 1.5}, tmp_path / "found.json", as_json=as_json)
+    assert json.loads((tmp_path / "found.json").read_text()) == {"ratio": 1.5}
+    printed = capsys.readouterr().out
+    assert printed == ((tmp_path / "found.json").read_text() if as_json else "")
+    publish_json({}, None, as_json=False)
+    assert [each.name for each in tmp_path.iterdir()] == ["found.json"]
