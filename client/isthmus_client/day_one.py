@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -29,13 +30,32 @@ from isthmus_client.day_one_models import (
 )
 from isthmus_client.evaluate import Evaluator, Purpose
 from isthmus_client.ranker_model import RankerModel, rank_models
-from isthmus_client.ranking import Ranking, Window
+from isthmus_client.ranking import Ranking, Task, Window
 from isthmus_client.training import generator
-from isthmus_client.workspace import Workspace
+from isthmus_client.workspace import Workspace, stable_order
 
 SIZES: Final = (0, 100, 300, 1000)  # own users; 0 = the catalogue alone
 WINDOWS: Final[tuple[tuple[Window, Purpose], ...]] = (("test", "all"), ("validation", "gate"))
 """Where every model is measured; validation users whom no choice has seen decide the gate."""
+
+
+@dataclass(frozen=True)
+class Sampled(Evaluator):
+    """An evaluator that ranks for some of the users, where they are many.
+
+    Attributes:
+        most: users at most, drawn once without regard to their events: equal users are drawn from
+            an equal window. None = all.
+    """
+
+    most: int | None = None
+
+    @cached_property
+    def task(self) -> Task:
+        """Users, histories and targets."""
+        whole = super().task
+        chosen = np.sort(stable_order(whole.users.size, seed=1)[: self.most])
+        return Task(whole.users[chosen], whole.history[chosen], whole.targets[chosen], whole.masked)
 
 
 @dataclass(frozen=True)
@@ -69,6 +89,7 @@ def measure_days(
     sizes: Sequence[int] = SIZES,
     everyone: bool = False,
     with_users: Sequence[Family] = WITH_USERS,
+    most: int | None = None,
     workers: int = 1,
     advance: Advance = lambda _: None,
 ) -> tuple[Day, ...]:
@@ -78,6 +99,7 @@ def measure_days(
         sizes: own users; those beyond the platform's own number are left out.
         everyone: whether all own users are the last size.
         with_users: what to fit where there are users.
+        most: users that a window is ranked for, drawn at random; None = all.
         workers: families that are fitted, and windows that are ranked, at the same time.
         advance: called until it has been told of `task_count` steps.
     """
@@ -96,7 +118,8 @@ def measure_days(
         models: list[dict[str, Fitted]] = [{} for _ in days]
         for (place, _), found in zip(tasks, fits, strict=True):
             models[place].update(found)
-        ranked = _ranked(pool, days, models, advance)
+        evaluators = [[Sampled(day, *w, most=most) for w in WINDOWS] for day in days]
+        ranked = _ranked(pool, evaluators, models, advance)
     return tuple(
         Day(count, {name: _put_together(found, name, fitted[name]) for name in fitted})
         for count, fitted, found in zip(counts, models, ranked, strict=True)
@@ -154,23 +177,23 @@ Ranked = Mapping[str, Ranking]
 
 def _ranked(
     pool: ThreadPoolExecutor,
-    days: Sequence[Workspace],
+    evaluators: Sequence[Sequence[Evaluator]],
     models: Sequence[Mapping[str, Fitted]],
     advance: Advance,
 ) -> list[list[Ranked]]:
-    """Every day's models on every window, in the order of WINDOWS."""
+    """Every day's models by each of its evaluators."""
 
-    def one(task: tuple[int, tuple[Window, Purpose]]) -> Ranked:
-        place, window = task
-        found = {name: fitted.model for name, fitted in models[place].items()}
-        ranked = rank_together(Evaluator(days[place], *window), found)
+    def one(task: tuple[int, int]) -> Ranked:
+        day, window = task
+        found = {name: fitted.model for name, fitted in models[day].items()}
+        ranked = rank_together(evaluators[day][window], found)
         advance(1)
         return ranked
 
-    places = range(len(days))
-    tasks = [(place, window) for window in WINDOWS for place in reversed(places)]
+    days, windows = range(len(evaluators)), range(len(WINDOWS))
+    tasks = [(day, window) for window in windows for day in reversed(days)]
     found = dict(zip(tasks, pool.map(one, tasks), strict=True))
-    return [[found[place, window] for window in WINDOWS] for place in places]
+    return [[found[day, window] for window in windows] for day in days]
 
 
 def rank_together(evaluator: Evaluator, models: Mapping[str, Measure | RankerModel]) -> Ranked:

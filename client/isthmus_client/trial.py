@@ -22,6 +22,7 @@ from isthmus.statistics import paired_bootstrap
 from isthmus_client.buckets import by_history, by_item
 from isthmus_client.day_one import SIZES, Day, Measured, measure_days, task_count
 from isthmus_client.day_one_models import OWN, STRONG, Recipe
+from isthmus_client.evaluate import Evaluator
 from isthmus_client.figures import Metrics, PairedDifference
 from isthmus_client.gate import decide
 from isthmus_client.mixing import FEWEST
@@ -56,6 +57,8 @@ class TrialSettings:
 
     Attributes:
         passes: over the training users, at most; the platform's own model gets no fewer.
+        ranked: users that a window is ranked for, at most: intervals of 2 000 are narrow enough,
+            and of all they would take most of the trial's time.
         workers: models that are fitted at the same time.
     """
 
@@ -67,6 +70,7 @@ class TrialSettings:
     passes: int = 12
     patience: int = 4
     sasrec: SasRecSettings = SasRecSettings()  # noqa: RUF009 - frozen
+    ranked: int = 2_000
     workers: int = 1
 
 
@@ -96,6 +100,7 @@ def run_trial(
                 _recipe(encoder, settings),
                 everyone=True,
                 with_users=STRONG,
+                most=settings.ranked,
                 workers=settings.workers,
                 advance=advance,
             ),
@@ -113,7 +118,7 @@ def run_trial(
         seconds=seconds,
         seed=settings.seed,
         versions=_versions(),
-        warnings=(*own.warnings, *_warnings(sizes[-1])),
+        warnings=(*own.warnings, *_sampled(workspace, settings), *_warnings(sizes[-1])),
     )
 
 
@@ -233,6 +238,14 @@ def _tried(release: Release) -> Tried:
         text_encoder=release.text_encoder.name or "not stated",
         parameters=release.encoder.size,
     )
+
+
+def _sampled(workspace: Workspace, settings: TrialSettings) -> list[str]:
+    """Where not all test users were ranked."""
+    whole = Evaluator(workspace, "test").task.users.size
+    if whole <= settings.ranked:
+        return []
+    return [f"{settings.ranked} of {whole} test users were drawn at random"]
 
 
 def _warnings(whole: TrialSize) -> list[str]:

@@ -10,7 +10,7 @@ from planted_histories import random_platform
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.ranker import RankerConfig, initial_ranker
 from isthmus_client.contender import Contender
-from isthmus_client.day_one import _first_users, measure, measure_days, task_count
+from isthmus_client.day_one import Sampled, _first_users, measure, measure_days, task_count
 from isthmus_client.day_one_models import (
     WITH_USERS,
     WITHOUT_USERS,
@@ -152,3 +152,14 @@ def test_what_is_made_of_the_catalogue_is_the_same_object_on_every_day(workspace
     few, more = (_first_users(workspace, size, seed=3) for size in (20, 45))
     assert few.content is more.content is workspace.content
     assert few.alike is more.alike
+
+
+def test_some_of_the_users_are_ranked_as_they_are_among_all(days, workspace, release):
+    drawn = measure_days(workspace, release, RECIPE, sizes=(0,), most=15)[0].models["prior"].test
+    whole = days[0].models["prior"].test
+    assert drawn.users.size == 15
+    assert set(drawn.users) < set(whole.users)
+    assert np.array_equal(drawn.ndcg, whole.ndcg[np.isin(whole.users, drawn.users)])
+    assert np.array_equal(
+        Sampled(workspace, "test", most=10_000).task.users, Evaluator(workspace, "test").task.users
+    )

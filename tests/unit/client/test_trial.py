@@ -3,6 +3,7 @@
 import html
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,6 +107,13 @@ def test_a_release_of_another_width_is_refused(own):
 def test_few_gate_users_are_warned_of(results):
     few = [line for line in results.warnings if "too few" in line]
     assert bool(few) == (results.whole.gate.users < 25)
+
+
+def test_a_draw_of_test_users_is_said(own, results):
+    drawn = run_trial(own, released(), replace(SETTINGS, ranked=40), Silent())
+    assert drawn.data.test_users == 40
+    assert f"40 of {results.data.test_users} test users were drawn at random" in drawn.warnings
+    assert not any("test users were drawn" in line for line in results.warnings)
 
 
 def test_the_terminal_fits_in_eighty_columns_and_says_what_left(results):
