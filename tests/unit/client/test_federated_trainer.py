@@ -1,4 +1,4 @@
-"""A platform's side of a round: a function of its data, the parameters and the plan, no more."""
+"""The encoder's round beyond what `test_trainer` holds: odd platforms, and what leaves."""
 
 import json
 import math
@@ -7,103 +7,44 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, RecordDict
+import trainer_cases
 from flwr.common.serde import recorddict_to_proto
-from flwr.supercore.task_identity import TaskIdentity
 from planted_histories import histories_of, platform_of, random_platform
+from trainer_cases import CASES, CONFIG, encoder_trainer, outcome, reply_of, secret_platform
 
 from isthmus.border import merge, split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import MessageRefusedError, ScenarioError
-from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
-from isthmus.records import ARRAYS, PLAN, pack, unpack
-from isthmus_client.app import build_client_app
+from isthmus.records import ARRAYS, unpack
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.federated_trainer import FederatedTrainer, initial_parameters, settings_of
 from isthmus_client.model import PlatformModel, PrivateHead
-from isthmus_client.outbox import DECLARED_METRICS, Outbox
+from isthmus_client.outbox import Outbox
 from isthmus_client.personalise import HeadSettings, personalise
 from isthmus_client.workspace import Workspace
 
-CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=6)
-ROUND = RoundPlan(
-    run_id="r", round=3, seed=5, batch_size=4, negatives=12, learning_rate=0.01, local_epochs=2.0
-)
-VALIDATED = {f"validation/{name}" for name in ("ndcg@10", "hr@10", "mrr", "users")}
-
-
-def trainer_of(platform, **settings):
-    return FederatedTrainer(Workspace(platform, max_events=CONFIG.max_events, **settings), CONFIG)
+ROUND = CASES["encoder"].plan
 
 
 @pytest.fixture
 def trainer():
-    return trainer_of(random_platform(users=20, seed=1))
+    return encoder_trainer(random_platform(users=20, seed=1))
 
 
 @pytest.fixture
 def received():
-    """Parameters of a later round: the item side is no longer zero."""
-    made = initial_encoder(CONFIG, seed=2)
-    with torch.no_grad():
-        made.item.weight.normal_(generator=torch.Generator().manual_seed(2))
-    return split(made)[0]
-
-
-def outcome(result):
-    numbers = {name: value for name, value in result.metrics.items() if name != "seconds"}
-    return result.parameters.fingerprint(), result.users, numbers
-
-
-def test_the_same_round_gives_the_same_bytes(trainer, received):
-    again = trainer_of(random_platform(users=20, seed=1))
-    assert outcome(trainer.train(received, ROUND)) == outcome(again.train(received, ROUND))
-
-
-def test_nothing_is_kept_from_round_to_round(trainer, received):
-    first = outcome(trainer.train(received, ROUND))
-    trainer.train(trainer.train(received, ROUND).parameters, replace(ROUND, round=4))
-    trainer.evaluate(received, ROUND)
-    assert outcome(trainer.train(received, ROUND)) == first
-
-
-def test_the_random_state_of_the_process_plays_no_part(trainer, received):
-    torch.manual_seed(1)
-    first = outcome(trainer.train(received, ROUND))
-    torch.manual_seed(2)
-    before = torch.get_rng_state()
-    assert outcome(trainer.train(received, ROUND)) == first
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("change", [{"round": 4}, {"seed": 6}, {"learning_rate": 0.02}])
-def test_another_plan_gives_other_parameters(trainer, received, change):
-    one = trainer.train(received, ROUND).parameters
-    assert trainer.train(received, replace(ROUND, **change)).parameters.fingerprint() != (
-        one.fingerprint()
-    )
+    return CASES["encoder"].received
 
 
 def test_platforms_with_the_same_data_draw_their_own_numbers(trainer, received):
     twin = replace(random_platform(users=20, seed=1), name="twin")
-    one, two = (t.train(received, ROUND) for t in (trainer, trainer_of(twin)))
+    one, two = (t.train(received, ROUND) for t in (trainer, encoder_trainer(twin)))
     assert one.parameters.fingerprint() != two.parameters.fingerprint()
 
 
-def test_the_parameters_received_stay_as_they_are(trainer, received):
-    before = received.fingerprint()
-    trained = trainer.train(received, ROUND).parameters
-    assert received.fingerprint() == before
-    assert trained.shapes() == received.shapes()
-    assert trained.minus(received).norm() > 0
-
-
-def test_metrics_are_of_the_parameters_received(trainer, received):
-    result = trainer.train(received, ROUND)
-    told = {name: value for name, value in result.metrics.items() if name in VALIDATED}
-    assert told == trainer.evaluate(received, ROUND)
-    assert told != trainer.evaluate(result.parameters, ROUND)
+def test_validation_is_the_evaluators(trainer, received):
+    told = trainer.evaluate(received, ROUND)
     encoder = initial_encoder(CONFIG, seed=0)
     merge(encoder, received)
     ranking = Evaluator(trainer.workspace, "validation", purpose="tuning").content(encoder)
@@ -111,24 +52,9 @@ def test_metrics_are_of_the_parameters_received(trainer, received):
     assert told["validation/users"] == ranking.users.size
 
 
-def test_without_validation_there_is_only_the_loss(trainer, received):
-    result = trainer.train(received, replace(ROUND, validate=False))
-    assert set(result.metrics) == {"loss", "steps", "seconds"}
-
-
-def test_all_that_it_reports_is_declared(trainer, received):
-    metrics = trainer.train(received, ROUND).metrics
-    assert set(metrics) == {*VALIDATED, "loss", "steps", "seconds"}
-    assert set(metrics) <= DECLARED_METRICS
-    assert all(math.isfinite(value) for value in metrics.values())
-
-
-def test_users_and_steps(trainer, received):
+def test_users_are_those_who_train(trainer, received):
     users = trainer.workspace.sequences.training_users.size
-    result = trainer.train(received, ROUND)
-    assert result.users == users
-    assert result.metrics["steps"] == math.ceil(2 * users / 4)
-    assert trainer.train(received, replace(ROUND, max_steps=3)).metrics["steps"] == 3
+    assert trainer.train(received, ROUND).users == users
 
 
 def test_parameters_of_another_shape_are_refused(trainer, received):
@@ -155,20 +81,16 @@ def test_round_zero_is_the_same_for_everyone():
 
 # Odd platforms: (histories, items). Each trains on what it has, or says that it has nothing.
 ODD = {
-    "one user who trains": (histories_of([0, 1, 2, 3, 4], [3]), 9),
+    **trainer_cases.ODD,
     "a catalogue of three": (histories_of([0, 1, 2, 0], [2, 1, 0, 1], [1, 0, 1, 2]), 3),
-    "a catalogue of one": (histories_of([0, 0, 0], [0, 0]), 1),
-    "nobody with a past": (histories_of([4], [2], [7]), 9),
     "one basket each": (histories_of([(1, 0), (2, 0), (3, 0)], [(4, 9), (5, 9), (6, 9)]), 9),
-    "untimed": (histories_of([0, 1, 2, 3], [4, 5, 6, 7], timed=False), 9),
-    "nobody": (histories_of(), 5),
 }
 
 
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("negatives", [1, 3, 600])
 def test_odd_platforms_give_finite_numbers(received, name, negatives):
-    trainer = trainer_of(platform_of(*ODD[name]))
+    trainer = encoder_trainer(platform_of(*ODD[name]))
     result = trainer.train(received, replace(ROUND, negatives=negatives))
     assert result.parameters.is_finite()
     assert all(math.isfinite(value) for value in result.metrics.values())
@@ -178,7 +100,7 @@ def test_odd_platforms_give_finite_numbers(received, name, negatives):
 
 @pytest.mark.parametrize("name", ["a catalogue of one", "nobody with a past", "one basket each"])
 def test_who_has_nothing_to_learn_from_leaves_the_parameters_alone(received, name, tmp_path):
-    result = trainer_of(platform_of(*ODD[name])).train(received, ROUND)
+    result = encoder_trainer(platform_of(*ODD[name])).train(received, ROUND)
     assert result.users == 0
     assert result.parameters.fingerprint() == received.fingerprint()
     sent = Outbox("shop", tmp_path / "shop.jsonl").send_update(
@@ -205,24 +127,9 @@ SECRET = 4711.25  # no trained weight comes near, and its bytes are found where 
 SECRET_BYTES = np.float32(SECRET).tobytes()
 
 
-@pytest.fixture
-def secret_platform():
-    platform = random_platform(users=20, seed=1, name="grocer")
-    ids = tuple(f"customer-4711-{u}" for u in range(20))
-    names = tuple(f"secret-sku-{i}" for i in range(15))
-    return replace(
-        platform,
-        histories=replace(platform.histories, user_ids=ids),
-        catalogue=replace(platform.catalogue, item_ids=names, texts=names),
-    )
-
-
-def reply_of(trainer, received, folder, kind="train"):
-    TaskIdentity.run_id = TaskIdentity.node_id = TaskIdentity.task_id = 1
-    arrays = ArrayRecord({name: Array(*wire) for name, wire in pack(received).items()})
-    content = RecordDict({ARRAYS: arrays, PLAN: ConfigRecord(dict(ROUND.to_record()))})
-    app = build_client_app(lambda _: trainer, lambda name: Outbox(name, folder / f"{name}.jsonl"))
-    return app(Message(content, 2, kind), Context(1, 2, {}, RecordDict(), {}))
+@pytest.fixture(name="platform")
+def _platform():
+    return secret_platform()
 
 
 def secret_head(items):
@@ -234,15 +141,13 @@ def secret_head(items):
 
 
 @pytest.mark.parametrize("kind", ["train", "evaluate"])
-def test_no_private_value_name_or_id_is_in_the_bytes_that_leave(
-    secret_platform, received, tmp_path, kind
-):
-    trainer = trainer_of(secret_platform)
+def test_no_private_value_name_or_id_is_in_the_bytes_that_leave(platform, received, tmp_path, kind):
+    trainer = encoder_trainer(platform)
     release = initial_encoder(CONFIG, seed=0)
     merge(release, received)
     model = PlatformModel(release, secret_head(trainer.workspace.items))
     shared, private = split(model.shared)[0], split(model)[1]
-    reply = reply_of(trainer, shared, tmp_path, kind)
+    reply = reply_of(trainer, shared, ROUND, tmp_path, kind)
     assert not reply.has_error()
     sent = recorddict_to_proto(reply.content).SerializeToString()
     sent += (tmp_path / "grocer.jsonl").read_bytes()
@@ -252,8 +157,8 @@ def test_no_private_value_name_or_id_is_in_the_bytes_that_leave(
     assert b"grocer" in sent
 
 
-def test_an_update_has_the_names_of_the_encoder_alone(secret_platform, received, tmp_path):
-    reply = reply_of(trainer_of(secret_platform), received, tmp_path)
+def test_an_update_has_the_names_of_the_encoder_alone(platform, received, tmp_path):
+    reply = reply_of(encoder_trainer(platform), received, ROUND, tmp_path)
     sent = unpack(reply.content[ARRAYS])
     assert sent.shapes() == initial_parameters(CONFIG, 0).shapes()
     assert not set(sent.tensors) & {name for name, _ in secret_head(15).named_parameters()}
@@ -270,19 +175,17 @@ class Careless(FederatedTrainer):
         return replace(result, parameters=Shared({**result.parameters.tensors, **leaked}))
 
 
-def test_a_private_tensor_among_shared_ones_does_not_leave(
-    secret_platform, received, tmp_path, caplog
-):
-    good = trainer_of(secret_platform)
+def test_a_private_tensor_among_shared_ones_does_not_leave(platform, received, tmp_path, caplog):
+    good = encoder_trainer(platform)
     with caplog.at_level("ERROR"):
-        reply = reply_of(Careless(good.workspace, CONFIG), received, tmp_path)
+        reply = reply_of(Careless(good.workspace, CONFIG), received, ROUND, tmp_path)
     assert reply.has_error()
     assert not reply.has_content()
     assert not (tmp_path / "grocer.jsonl").exists()
 
 
-def test_a_whole_model_split_at_the_border_does_not_pass_as_an_encoder(secret_platform, received):
-    trainer = trainer_of(secret_platform)
+def test_a_whole_model_split_at_the_border_does_not_pass_as_an_encoder(platform, received):
+    trainer = encoder_trainer(platform)
     model = PlatformModel(initial_encoder(CONFIG, seed=0), secret_head(15))
     shared, private = split(model)
     for wrong in (shared, Shared({**received.tensors, **private.tensors})):
