@@ -8,12 +8,10 @@ everything in it again: see `certify_again`.
 from __future__ import annotations
 
 import platform as machine
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -21,6 +19,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from isthmus import __version__
 from isthmus.files import digest
+from isthmus.sources import source_digest
 from isthmus.statistics import Equivalence
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.figures import Count, Document, Figures, PairedDifference, Share
@@ -246,20 +245,7 @@ def data_record(platform: Platform) -> DataRecord:
 
 def code_digest() -> str:
     """SHA-256 over the source files of what measures: the ground floor and the client."""
-    sources = sorted(
-        (f"{package}/{path}", content)
-        for package in ("isthmus", "isthmus_client")
-        for path, content in _sources(files(package), "")
-    )
-    return digest(*(part for path, content in sources for part in (path.encode(), content)))
-
-
-def _sources(folder: Traversable, prefix: str) -> Iterator[tuple[str, bytes]]:
-    for entry in folder.iterdir():
-        if entry.is_dir():
-            yield from _sources(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(".py"):
-            yield f"{prefix}{entry.name}", entry.read_bytes()
+    return source_digest(("isthmus", "isthmus_client"))
 
 
 def _versions() -> dict[str, str]:
