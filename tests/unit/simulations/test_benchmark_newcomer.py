@@ -10,6 +10,7 @@ from tiny_encoder import save_tiny_encoder
 
 from isthmus.errors import ScenarioError
 from isthmus.progress import Silent
+from isthmus_client.day_one_models import STRONG, WITHOUT_USERS, names
 from isthmus_client.figures import Metrics
 from isthmus_client.sasrec import SasRecSettings
 from isthmus_simulations import benchmark_newcomer
@@ -128,6 +129,13 @@ def test_a_newcomer_stays_out_of_the_federation(cells):
     assert found.members == ("books",)
     assert found.sizes[0].users == 0
     assert found.reference_metrics.users == found.sizes[0].models["release"].users
+
+
+def test_the_reference_is_the_sasrec_of_all_users(cells):
+    whole = cells[0].sizes[-1]
+    assert whole.users == cells[0].users > 0
+    assert tuple(whole.models) == names((*WITHOUT_USERS, *STRONG))
+    assert whole.models["sasrec"] == cells[0].reference_metrics
 
 
 def test_a_finished_cell_is_not_computed_again(grid, cells):
