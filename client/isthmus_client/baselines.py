@@ -184,15 +184,16 @@ def weighted_knn(similarity: sparse.csr_matrix, weights: sparse.csr_matrix) -> S
 
 def most_alike(content: npt.NDArray[np.float32], neighbours: int) -> sparse.csr_matrix:
     """Cosines of unit rows, positive ones alone, the highest of each row. (rows, rows)."""
-    blocks = []
+    blocks, buffer = [], np.empty((BLOCK, len(content)), dtype=np.float32)
     for start in range(0, len(content), BLOCK):
-        block = content[start : start + BLOCK] @ content.T
+        part = content[start : start + BLOCK]
+        block = np.matmul(part, content.T, out=buffer[: len(part)])
         block[np.arange(len(block)), np.arange(start, start + len(block))] = 0.0
-        blocks.append(_keep_best(np.maximum(block, 0.0), neighbours))
+        blocks.append(_keep_best(np.maximum(block, 0.0, out=block), neighbours))
     return sparse.vstack(blocks).tocsr()
 
 
-BLOCK = 1024  # items whose similarities are held densely at once
+BLOCK = 256  # items whose similarities are held at once: 15 MB with a catalogue of 15 000
 
 
 def item_similarity(
@@ -202,23 +203,28 @@ def item_similarity(
 
     Args:
         counts: training interactions. (users, items)
-        neighbours: similar items kept for each item; 0 = all.
+        neighbours: similar items kept for each item, and those that tie with the last of them; 0 =
+            all.
         shrinkage: added to the product of norms; damps similarities of rare items.
     """
     binary = counts.astype(np.float32)
     binary.data[:] = 1.0
-    norms = np.sqrt(np.asarray(binary.sum(axis=0)).ravel())
-    columns = binary.tocsc()
-    blocks = []
-    for start in range(0, counts.shape[1], BLOCK):
-        stop = min(start + BLOCK, counts.shape[1])
-        block = (columns[:, start:stop].T @ binary).toarray()  # (block, items)
-        damped = np.multiply.outer(norms[start:stop], norms)
-        damped += shrinkage + 1e-9
-        block /= damped
-        block[np.arange(stop - start), np.arange(start, stop)] = 0.0
-        blocks.append(_keep_best(block, neighbours))
-    return sparse.vstack(blocks).tocsr()
+    by_item = binary.T.tocsr()
+    norms = np.sqrt(np.diff(by_item.indptr).astype(np.float32))
+    blocks = [sparse.csr_matrix((0, norms.size), dtype=np.float32)]
+    for start in range(0, norms.size, BLOCK):
+        block = (by_item[start : start + BLOCK] @ binary).tocsr()  # users who met both
+        lengths = np.diff(block.indptr)
+        damped = np.repeat(norms[start : start + BLOCK], lengths)
+        damped *= norms[block.indices]
+        damped += np.float32(shrinkage + 1e-9)
+        block.data /= damped
+        row = np.repeat(np.arange(start, start + lengths.size, dtype=np.int32), lengths)
+        block.data[row == block.indices] = 0.0
+        blocks.append(fewer_neighbours(block, neighbours) if neighbours else block)
+    found = sparse.vstack(blocks).tocsr()
+    found.eliminate_zeros()
+    return found
 
 
 def _keep_best(block: npt.NDArray[np.float32], neighbours: int) -> sparse.csr_matrix:

@@ -20,7 +20,6 @@ from scipy import sparse
 
 from isthmus.progress import Advance
 from isthmus.ranker import SIGNALS
-from isthmus_client.baselines import interactions
 from isthmus_client.classical import fit_popularity
 from isthmus_client.contender import Contender, Trial, best_trial
 from isthmus_client.evaluate import Evaluator
@@ -162,7 +161,7 @@ class _Served:
 
     def candidates(self, users: Ints) -> Rows:
         """The best items of every source that are new to the user, with their signals."""
-        return _joined(_rows(self._table, users, self._known[users], None, None))
+        return _joined(_rows(self._table, users, self._table.known(users), None, None))
 
     @cached_property
     def popularity(self) -> Scores:
@@ -173,12 +172,6 @@ class _Served:
     @cached_property
     def _table(self) -> SignalTable:
         return SignalTable(self.workspace, window_cut(self.workspace, self.window))
-
-    @cached_property
-    def _known(self) -> sparse.csr_matrix:
-        """What each user met. (users, items)."""
-        histories = self.workspace.platform.histories
-        return interactions(histories, self._table.cut.stop, self.workspace.items)
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,19 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import sparse
 
 from isthmus.encoder import SharedEncoder
 from isthmus.ranker import SIGNALS, SharedRanker
+from isthmus_client.boosting import Trees
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
+from isthmus_client.ranker_scoring import score_items
 from isthmus_client.ranking import Ranking, Scorer, Scores, Task, Window, rank_all
 from isthmus_client.sequences import Ints
-from isthmus_client.signals.cut import window_cut
-from isthmus_client.signals.table import BLOCK, CONTENT, SignalTable, level
+from isthmus_client.signals.content import ContentSignals
+from isthmus_client.signals.cut import Cut, window_cut
+from isthmus_client.signals.table import BLOCK, CONTENT, SignalTable
 from isthmus_client.workspace import Workspace
 
 SMOOTHING = 20.0  # ranks that count nearly alike where ranks are fused
@@ -42,12 +44,14 @@ class RankerModel:
     """An encoder, the ranker that reads its score among the other signals, and what helps both.
 
     Attributes:
-        beside: None = the ranker alone.
+        beside: None = none.
+        trees: that give the ranker's best items a new order; None = the ranker's own order.
     """
 
     encoder: SharedEncoder
     ranker: SharedRanker
     beside: Beside | None = None
+    trees: Trees | None = None
 
     def contender(self, name: str, workspace: Workspace, seconds: float = 0.0) -> Contender:
         """This model behind the seam of all that is compared."""
@@ -69,14 +73,13 @@ class Blocks:
 
     def __call__(self, users: Ints) -> Scores:
         """Scores of the whole catalogue. (users, items)."""
-        parts = [
-            self._fused(users[rows], _scores(self.model.ranker, made))
-            for rows, made in self.table.blocks(users)
-        ]
+        parts = [self._scores(users[rows], made) for rows, made in self.table.blocks(users)]
         return np.concatenate(parts) if parts else np.zeros((0, self.table.workspace.items), "f4")
 
-    def _fused(self, users: Ints, scores: Scores) -> Scores:
-        return fused(self.model, scores, self.helper, users, self.table.known(users))
+    def _scores(self, users: Ints, made: npt.NDArray[np.float32]) -> Scores:
+        known = self.table.known(users)
+        scores = _ordered(self.model, made, made[:, CONTENT], known)
+        return fused(self.model, scores, self.helper, users, known)
 
 
 def rank_models(
@@ -88,15 +91,16 @@ def rank_models(
         window: which the task is of; what is known before it makes the signals.
     """
     table = SignalTable(workspace, window_cut(workspace, window))
-    helpers = {name: _helper(model, window) for name, model in models.items()}
+    helpers = [_helper(model, window) for model in models.values()]
+    contents = table.contents([model.encoder for model in models.values()])
 
     def score(users: Ints) -> list[Scores]:
-        signals, found, known = table.of(users), [], table.known(users)
-        for name, model in models.items():
-            signals[:, CONTENT] = level(table.content(model.encoder, users))
-            scores = _scores(model.ranker, signals)
-            found.append(fused(model, scores, helpers[name], users, known))
-        return found
+        signals, known = table.of(users), table.known(users)
+        parts = zip(models.values(), helpers, contents(users), strict=True)
+        return [
+            fused(model, _ordered(model, signals, content, known), helper, users, known)
+            for model, helper, content in parts
+        ]
 
     return rank_all(task, tuple(models), score, chunk=BLOCK)
 
@@ -115,16 +119,21 @@ class TuningSignals:
         return Task(task.users[few], task.history[few], task.targets[few], task.masked)
 
     @cached_property
-    def table(self) -> SignalTable:
-        """All signals but the encoder's."""
-        return SignalTable(self.workspace, window_cut(self.workspace, "validation"))
+    def cut(self) -> Cut:
+        """The moment at which the validation window begins."""
+        return window_cut(self.workspace, "validation")
+
+    @cached_property
+    def known(self) -> sparse.csr_matrix:
+        """1 where a tuning user met an item before the window. (users, items)."""
+        return SignalTable(self.workspace, self.cut).known(self.task.users)
 
     @cached_property
     def kept(self) -> npt.NDArray[np.float16]:
-        """Of every tuning user. (users, signals, items)."""
+        """All signals but the encoder's of every tuning user. (users, signals, items)."""
         shape = (self.task.users.size, len(SIGNALS), self.workspace.items)
         kept = np.empty(shape, dtype=np.float16)
-        for rows, made in self.table.blocks(self.task.users):
+        for rows, made in SignalTable(self.workspace, self.cut).blocks(self.task.users):
             kept[rows] = made
         return kept
 
@@ -136,25 +145,41 @@ class TuningJudge:
     signals: TuningSignals
     encoder: SharedEncoder
 
-    def rank(self, ranker: SharedRanker, beside: Beside | None = None) -> Ranking:
+    def rank(
+        self, ranker: SharedRanker, beside: Beside | None = None, trees: Trees | None = None
+    ) -> Ranking:
         """The tuning users' rankings."""
-        task, model = self.signals.task, RankerModel(self.encoder, ranker, beside)
+        task, model = self.signals.task, RankerModel(self.encoder, ranker, beside, trees)
         rows = {int(user): row for row, user in enumerate(task.users)}
         helper = _helper(model, "validation")
 
         def score(users: Ints) -> list[Scores]:
             chosen = [rows[int(user)] for user in users]
-            signals = self.signals.kept[chosen].astype(np.float32)
-            signals[:, CONTENT] = self._content[chosen]
-            known = self.signals.table.known(users)
-            return [fused(model, _scores(ranker, signals), helper, users, known)]
+            known = self.signals.known[chosen]
+            scores = _ordered(model, self.signals.kept[chosen], self._content[chosen], known)
+            return [fused(model, scores, helper, users, known)]
 
         return rank_all(task, ("",), score, chunk=BLOCK)[""]
 
     @cached_property
     def _content(self) -> Scores:
         """The encoder's signal. (users, items)."""
-        return level(self.signals.table.content(self.encoder, self.signals.task.users))
+        signals = self.signals
+        made = ContentSignals(signals.workspace, signals.cut, [self.encoder])
+        users = signals.task.users
+        blocks = [made(users[row : row + BLOCK])[0] for row in range(0, users.size, BLOCK)]
+        return np.concatenate([np.zeros((0, signals.workspace.items), np.float32), *blocks])
+
+
+def _ordered(
+    model: RankerModel,
+    signals: npt.NDArray[np.float32] | npt.NDArray[np.float16],
+    content: Scores,
+    known: sparse.csr_matrix,
+) -> Scores:
+    """The ranker's scores, or its order with the trees' changes. (users, items)."""
+    scores = score_items(model.ranker, signals, content)
+    return scores if model.trees is None else model.trees.reorder(scores, signals, content, known)
 
 
 def _helper(model: RankerModel, window: Window) -> Scorer | None:
@@ -186,18 +211,27 @@ def fused(
 def reciprocal_ranks(scores: Scores, known: sparse.csr_matrix) -> Scores:
     """One over rank plus SMOOTHING among items that are new to the user, 0 for the others.
 
-    Equal scores are ranked in the order of the catalogue. (users, items).
+    Equal scores share their mean rank, so that the order of a file earns nothing. (users, items).
     """
-    masked = scores.astype(np.float32, copy=True)
-    masked[known.nonzero()] = -np.inf
-    order = np.argsort(-masked, axis=1, kind="stable")
-    places = 1.0 / (SMOOTHING + np.arange(1, masked.shape[1] + 1, dtype=np.float32))
+    masked = np.negative(scores, dtype=np.float32)
+    masked[known.nonzero()] = np.inf
+    order = np.argsort(masked, axis=1)
+    ordered = np.take_along_axis(masked, order, axis=1)
     made = np.empty_like(masked)
-    np.put_along_axis(made, order, np.broadcast_to(places, made.shape), axis=1)
+    np.put_along_axis(made, order, 1.0 / (np.float32(SMOOTHING) + _ranks(ordered)), axis=1)
     made[known.nonzero()] = 0.0
     return made
 
 
-def _scores(ranker: SharedRanker, signals: npt.NDArray[np.float32]) -> Scores:
-    with torch.no_grad():
-        return np.asarray(ranker(torch.from_numpy(signals)).numpy(), dtype=np.float32)
+def _ranks(ordered: Scores) -> Scores:
+    """Ranks of ascending values, equal ones at their mean rank. (users, items)."""
+    users, items = ordered.shape
+    ranks = np.tile(np.arange(1, items + 1, dtype=np.float32), (users, 1))
+    differs = np.ones(ordered.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=differs[:, 1:])
+    if differs.all():
+        return ranks
+    begins = np.flatnonzero(differs)  # of runs of equal values; none goes over a row's end
+    lengths = np.diff(begins, append=ordered.size)
+    middle = begins % max(items, 1) + (lengths + 1) / 2
+    return np.repeat(middle, lengths).reshape(users, items).astype(np.float32)

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from isthmus.encoder import SharedEncoder
 from isthmus.ranker import SIGNALS, RankerConfig, SharedRanker, initial_ranker
+from isthmus_client.ranker_scoring import score_items
 from isthmus_client.ranking import Scores, Task
 from isthmus_client.sequences import Ints
+from isthmus_client.signals.content import ContentSignals
 from isthmus_client.signals.cut import Cut, inner_cuts, task_of
-from isthmus_client.signals.table import BLOCK, CONTENT, SignalTable, level
+from isthmus_client.signals.table import BLOCK, CONTENT, SignalTable
 from isthmus_client.training import generator
 from isthmus_client.workspace import Workspace
 
@@ -70,7 +72,7 @@ class _AtCut:
         items: catalogue rows of the candidates, 0 where there is none. (examples, candidates)
     """
 
-    table: SignalTable
+    cut: Cut
     users: Ints
     items: npt.NDArray[np.int32]
     examples: Examples
@@ -97,7 +99,7 @@ class ExampleSet:
 
     def with_encoder(self, encoder: SharedEncoder | None) -> Examples:
         """The examples with the score of an encoder among the signals; None = without it."""
-        parts = [_with_content(part, encoder) for part in self._parts]
+        parts = [_with_content(self.workspace, part, encoder) for part in self._parts]
         parts.append(_empty(0, self.settings))
         return Examples(
             np.concatenate([part.signals for part in parts]),
@@ -112,14 +114,15 @@ class ExampleSet:
         return tuple(_at(self.workspace, cut, self.settings, random) for cut in cuts)
 
 
-def _with_content(part: _AtCut, encoder: SharedEncoder | None) -> Examples:
+def _with_content(workspace: Workspace, part: _AtCut, encoder: SharedEncoder | None) -> Examples:
     """The examples of one cut with the encoder's signal written into a copy."""
     if encoder is None:
         return part.examples
     signals = part.examples.signals.copy()
+    content = ContentSignals(workspace, part.cut, [encoder])
     for start in range(0, part.users.size, BLOCK):
         rows = slice(start, start + BLOCK)
-        made = level(part.table.content(encoder, part.users[rows]))  # (block, items)
+        made = content(part.users[rows])[0]  # (block, items)
         signals[rows, CONTENT] = np.take_along_axis(made, part.items[rows].astype(np.int64), 1)
     return replace(part.examples, signals=signals)
 
@@ -134,8 +137,7 @@ def _at(
     items = np.zeros(made.shares.shape, dtype=np.int32)
     plain = initial_ranker(RankerConfig(), seed=0)
     for rows, signals in table.blocks(task.users[drawn]):
-        with torch.no_grad():
-            scores = plain(torch.from_numpy(signals)).numpy()  # (block, items)
+        scores = score_items(plain, signals)  # (block, items)
         for place, row in enumerate(drawn[rows]):
             example = rows.start + place
             chosen, offsets = _candidates(task, int(row), scores[place], settings, random)
@@ -144,7 +146,7 @@ def _at(
             made.shares[example, : chosen.size] = wanted / max(wanted.sum(), 1)
             made.offsets[example, : chosen.size] = offsets
             items[example, : chosen.size] = chosen
-    return _AtCut(table, task.users[drawn], items, made)
+    return _AtCut(cut, task.users[drawn], items, made)
 
 
 def _empty(examples: int, settings: RankerSettings) -> Examples:

@@ -196,9 +196,29 @@ def _ranking(
 def expected_ranks(
     scores: Scores, targets: sparse.csr_matrix
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """Rank of every target (1 = best, ties at their mean rank) and its row, both (targets,)."""
-    ordered = torch.from_numpy(np.sort(scores, axis=1))
+    """Rank of every target (1 = best, ties at their mean rank) and its row, both (targets,).
+
+    What is better is counted for each target, or looked up in sorted rows where targets are many.
+    """
     row, column = targets.nonzero()
+    if row.size > COUNTED * scores.shape[0]:
+        return _sorted_ranks(scores, row, column), row.astype(np.int64)
+    ranks = np.empty(row.size)
+    for place, (one, item) in enumerate(zip(row.tolist(), column.tolist(), strict=True)):
+        mine = scores[one]
+        better = np.count_nonzero(mine > mine[item])
+        ranks[place] = (1.0 + better + np.count_nonzero(mine >= mine[item])) / 2.0
+    return ranks, row.astype(np.int64)
+
+
+COUNTED = 16  # targets of a user, in the mean, up to which counting is quicker than sorting
+
+
+def _sorted_ranks(
+    scores: Scores, row: npt.NDArray[np.int32], column: npt.NDArray[np.int32]
+) -> npt.NDArray[np.float64]:
+    """The same by sorting every row; `row` ascends. (targets,)."""
+    ordered = torch.from_numpy(np.sort(scores, axis=1))
     counts = np.bincount(row, minlength=scores.shape[0])
     slot = np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)
     values = torch.full((scores.shape[0], max(int(counts.max(initial=0)), 1)), torch.inf)
@@ -206,7 +226,7 @@ def expected_ranks(
     below = torch.searchsorted(ordered, values, side="left").numpy()[row, slot]
     up_to = torch.searchsorted(ordered, values, side="right").numpy()[row, slot]
     better, equal = scores.shape[1] - up_to, up_to - below - 1
-    return 1.0 + better + equal / 2.0, row.astype(np.int64)
+    return np.asarray(1.0 + better + equal / 2.0)
 
 
 def user_metrics(
@@ -226,5 +246,5 @@ def user_metrics(
 def _top(scores: Scores) -> npt.NDArray[np.int64]:
     """Items in any row's top list; a masked item is in none. (listed,)."""
     width = min(CUTOFF, scores.shape[1])
-    top = np.argpartition(-scores, width - 1, axis=1)[:, :width].astype(np.int64)
-    return np.asarray(top[np.take_along_axis(scores, top, axis=1) > -np.inf])
+    best = torch.topk(torch.from_numpy(scores), width, dim=1, sorted=False)
+    return np.asarray(best.indices.numpy()[best.values.numpy() > -np.inf])

@@ -12,6 +12,7 @@ from torch import Tensor
 from isthmus_client.baselines import interactions, item_similarity, most_alike
 from isthmus_client.content import whiten
 from isthmus_client.histories import Split
+from isthmus_client.memo import Memo
 from isthmus_client.model import as_tensor
 from isthmus_client.platform import Platform
 from isthmus_client.ranking import Window, window_bounds
@@ -19,6 +20,7 @@ from isthmus_client.sequences import Ints, Sequences
 
 KNN_SHRINKAGE = 10.0  # of item-kNN's cosine; damps items that few users met
 TEXT_NEIGHBOURS = 50  # items with similar texts that are kept for an item
+CUTS = 5  # moments whose statistics are kept: three in the training window, and two windows
 HORIZON = 5  # coming new items among which a position's target is drawn
 
 
@@ -44,6 +46,11 @@ class Workspace:
     def alike(self) -> sparse.csr_matrix:
         """Cosines of items with the most similar texts, without the item itself. (items, items)."""
         return most_alike(self.content.numpy(), TEXT_NEIGHBOURS)
+
+    @cached_property
+    def facts(self) -> Memo[object]:
+        """What is counted and fitted at a cut, by the cut's key; `clear()` frees its memory."""
+        return Memo(CUTS)
 
     @cached_property
     def sequences(self) -> Sequences:

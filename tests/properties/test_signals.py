@@ -26,8 +26,9 @@ from isthmus_client.ranker_training import ExampleSet, RankerSettings
 from isthmus_client.signals.collaborative import fit_collaborative
 from isthmus_client.signals.cut import Cut, window_cut
 from isthmus_client.signals.items import ITEM_SIGNALS, item_signals
+from isthmus_client.signals.level import level
 from isthmus_client.signals.recent import RECENT, last_moment_rows, recent_rows
-from isthmus_client.signals.table import SignalTable, level
+from isthmus_client.signals.table import SignalTable
 from isthmus_client.workspace import Workspace
 
 ITEMS = 7
@@ -80,10 +81,10 @@ def test_neighbours_ridge_and_transitions_are_those_of_loops_over_pairs(drawn):
     model = fit_collaborative(histories, stop, interactions(histories, stop, ITEMS))
     known = np.array([slow_known(histories, stop, user, ITEMS) for user in everybody(histories)])
     rows = sparse.csr_matrix(np.eye(ITEMS, dtype=np.float32))  # a history of each single item
-    np.testing.assert_allclose(model.knn(rows), slow_cosines(known), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.knn(rows).toarray(), slow_cosines(known), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(model.ease(rows), slow_ease(known), rtol=1e-4, atol=1e-6)
     slow = slow_transitions(histories, stop, ITEMS)
-    np.testing.assert_allclose(model.follow(rows), slow, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(model.follow(rows).toarray(), slow, rtol=1e-5, atol=1e-6)
 
 
 @settings(max_examples=60)

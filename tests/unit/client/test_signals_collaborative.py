@@ -66,7 +66,7 @@ def test_what_follows_is_told_from_what_comes_together():
     basket = [(0, 0), (2, 0), (1, 100)]
     model, _ = fitted(histories_of(*[basket] * 30), 4)
     row = sparse.csr_matrix(np.array([[1, 0, 0, 0]], np.float32))
-    follow, similar = model.follow(row)[0], model.knn(row)[0]
+    follow, similar = (made(row).toarray()[0] for made in (model.follow, model.knn))
     assert follow[1] == pytest.approx(30 / (np.sqrt(30 * 60) + 10), rel=1e-5)
     assert not follow[[0, 2, 3]].any()
     assert similar[1] == similar[2] > 0
@@ -77,4 +77,4 @@ def test_nobody_knows_nothing():
     row = sparse.csr_matrix(np.ones((2, 5), np.float32))
     for score in (model.knn, model.ease, model.svd, model.follow):
         assert score(row).shape == (2, 5)
-        assert not score(row).any()
+        assert not sparse.csr_matrix(score(row)).count_nonzero()
