@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from isthmus.files import write_text
 from isthmus_client import trial_table
+from isthmus_client.pages import environment, plain_assets
 from isthmus_client.trial_results import TrialResults, TrialSize
 
 # The chart is 640 x 280 of its own units; the plot lies inside, labels stand to its right.
@@ -59,26 +54,15 @@ def write_page(results: TrialResults, path: Path) -> None:
 
 def render_page(results: TrialResults) -> str:
     """The page as text; a pure function of its argument."""
-    environment = Environment(
-        loader=PackageLoader("isthmus_client", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     names = ("kind", "label", "lift", "metric")
-    environment.filters.update({name: getattr(trial_table, name) for name in names})
-    style = (files("isthmus_client") / "templates" / "page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return environment.get_template("trial.html.j2").render(
+    made = environment("isthmus_client", {name: getattr(trial_table, name) for name in names})
+    return made.get_template("trial.html.j2").render(
+        **plain_assets(),
         results=results,
         chart=chart(results),
         models=trial_table.models_of(results),
         comparisons=trial_table.COMPARISONS,
         verdict=trial_table.verdict(results),
-        # A file of this package, so marking it safe lets nothing foreign in.
-        style=Markup(style),  # noqa: S704
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'",
     )
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from isthmus_client.pages import environment, plain_assets
 from isthmus_client.trial_table import label, lift
 from isthmus_simulations.newcomer_cells import Cell, Row, goals, rows
 from isthmus_simulations.report import formats
@@ -113,25 +109,16 @@ def _figures(found: Sequence[Row]) -> Table:
 
 def page(cells: Sequence[Cell]) -> str:
     """The page as text; a pure function of the cells."""
-    environment = Environment(
-        loader=PackageLoader("isthmus_simulations.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    filters = {"metric": formats.metric, "count": formats.count}
+    made = environment(
+        "isthmus_simulations.report", {**filters, "share": share, "label": label, "lift": lift}
     )
-    environment.filters.update(
-        metric=formats.metric, count=formats.count, share=share, label=label, lift=lift
-    )
-    style = (files("isthmus_client") / "templates" / "page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     found = rows(cells)
-    return environment.get_template("newcomers.html.j2").render(
+    return made.get_template("newcomers.html.j2").render(
+        **plain_assets(),
         rows=found,
         goals=goal_lines(found),
         reference=reference_name(found),
         models=MODELS,
         sizes_of=sizes_of,
-        style=Markup(style),  # noqa: S704 - a file of our own package
-        policy=f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'",
     )

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from isthmus.files import write_text
+from isthmus_client import pages
 from isthmus_simulations.report import bars, forest, formats, lines, tables, verdicts
 from isthmus_simulations.report.pictures import Gallery, Pictures, gallery
 from isthmus_simulations.results import Results
 
 REPORT_NAME = "report.html"
-_TEMPLATES = "templates"
+_PACKAGE = "isthmus_simulations.report"
 
 
 def write_report(results: Results, pictures: Pictures | None, out: Path) -> Path:
@@ -66,18 +64,10 @@ def _sentence(text: str) -> str:
 
 
 def environment() -> Environment:
-    """Templates of this package; everything that they print is escaped."""
-    made = Environment(
-        loader=PackageLoader("isthmus_simulations.report", _TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """This package's templates with the filters that its pages share."""
     names = ("metric", "count", "lift", "label", "comparison", "moment")
-    made.filters.update({name: getattr(formats, name) for name in names})
-    made.filters["kind"] = verdicts.kind
-    return made
+    filters = {name: getattr(formats, name) for name in names}
+    return pages.environment(_PACKAGE, {**filters, "kind": verdicts.kind})
 
 
 def _figures(results: Results) -> dict[str, Any]:
@@ -98,22 +88,7 @@ def _figures(results: Results) -> dict[str, Any]:
 
 def assets() -> dict[str, str | Markup]:
     """Style, script, and the policy that allows these two alone, by their hashes."""
-    style, script = _asset("report.css"), _asset("report.js")
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
-    # Both are files of this package, so marking them safe lets nothing foreign in.
-    return {"style": Markup(style), "script": Markup(script), "policy": policy}  # noqa: S704
-
-
-def _asset(name: str) -> str:
-    return (files("isthmus_simulations.report") / _TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """A source expression of Content Security Policy level 3."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return pages.assets(pages.asset(_PACKAGE, "report.css"), pages.asset(_PACKAGE, "report.js"))
 
 
 def _script_data(drawn: Gallery | None) -> dict[str, Any]:
