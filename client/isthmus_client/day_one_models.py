@@ -13,8 +13,8 @@ from isthmus_client.classical import fit_item_knn, fit_recent_popularity
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import train_alone
-from isthmus_client.ranker_fitting import fit_ranker, fit_release, with_own
-from isthmus_client.ranker_model import RankerModel, TuningJudge
+from isthmus_client.ranker_fitting import at_home, fit_ranker
+from isthmus_client.ranker_model import RankerModel
 from isthmus_client.ranker_trainer import RankerData, RankerTrainer
 from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.ranking import Ranking
@@ -120,30 +120,27 @@ def _better_sasrec(workspace: Workspace, recipe: Recipe) -> Contender:
 def fit_both_rankers(
     workspace: Workspace, release: RankerModel, recipe: Recipe
 ) -> dict[str, Fitted]:
-    """The platform's own model and the release fitted at home, on the same signals.
+    """The platform's own model and the release with what is added at home, on the same signals.
 
     The signals are made once and count for both.
     """
     data, made = _timed(0.0, lambda: _signals(workspace, recipe))
-    return _both(data, release, recipe, lambda _, model: model, made)
+    return _both(data, release, recipe, None, made)
 
 
 def fit_with_sasrec(
     workspace: Workspace, release: RankerModel, recipe: Recipe
 ) -> dict[str, Fitted]:
-    """SASRec, and both rankers with its ranks fused in where that surely helps (`with_own`).
+    """SASRec, and both rankers with its ranks fused in where that surely helps (`at_home`).
 
     What the three share is made once and counts for each that needs it.
     """
     own, before = _timed(0.0, lambda: _better_sasrec(workspace, recipe))
     data, made = _timed(before, lambda: _signals(workspace, recipe))
 
-    def fuse(judge: TuningJudge, model: RankerModel) -> RankerModel:
-        return with_own(judge, model, own)
-
     return {
         "sasrec": Fitted(of_contender(own), before),
-        **_both(data, release, recipe, fuse, made),
+        **_both(data, release, recipe, own, made),
     }
 
 
@@ -151,19 +148,17 @@ def _both(
     data: RankerData,
     release: RankerModel,
     recipe: Recipe,
-    finish: Callable[[TuningJudge, RankerModel], RankerModel],
+    own: Contender | None,
     before: float,
 ) -> dict[str, Fitted]:
-    """The own model and the fitted release, each with its last touch and its seconds."""
+    """The own model and the release, each with all that is added at home, and its seconds."""
 
-    def finished(trainer: RankerTrainer, model: RankerModel) -> RankerModel:
-        return finish(trainer.judge, model)
+    def finished(model: RankerModel) -> RankerModel:
+        return at_home(RankerTrainer(data, model.encoder), model, own, seed=recipe.seed)
 
     return {
-        "local": Fitted(*_timed(before, lambda: finished(*_local(data, recipe)))),
-        "personalised": Fitted(
-            *_timed(before, lambda: finished(*_personalised(data, release, recipe)))
-        ),
+        "local": Fitted(*_timed(before, lambda: finished(_local(data, recipe)))),
+        "personalised": Fitted(*_timed(before, lambda: finished(release))),
     }
 
 
@@ -181,7 +176,7 @@ def _timed(before: float, work: Callable[[], Value]) -> tuple[Value, float]:
     return value, before + time.thread_time() - started
 
 
-def _local(data: RankerData, recipe: Recipe) -> tuple[RankerTrainer, RankerModel]:
+def _local(data: RankerData, recipe: Recipe) -> RankerModel:
     """The platform's own encoder and ranker, trained on its users alone."""
     epochs, patience, seed = recipe.passes, recipe.patience, recipe.seed
     alone = train_alone(
@@ -194,19 +189,8 @@ def _local(data: RankerData, recipe: Recipe) -> tuple[RankerTrainer, RankerModel
     )
     start = initial_ranker(RankerConfig(), seed)
     trainer = RankerTrainer(data, alone.encoder)
-    fitted = fit_ranker(trainer, start, epochs=epochs, patience=patience, seed=seed, careful=False)
-    return trainer, RankerModel(alone.encoder, fitted.ranker)
-
-
-def _personalised(
-    data: RankerData, release: RankerModel, recipe: Recipe
-) -> tuple[RankerTrainer, RankerModel]:
-    """The released encoder with its ranker fitted on the platform's own users."""
-    trainer = RankerTrainer(data, release.encoder)
-    fitted = fit_release(
-        trainer, release.ranker, epochs=recipe.passes, patience=recipe.patience, seed=recipe.seed
-    )
-    return trainer, replace(release, ranker=fitted.ranker)
+    fitted = fit_ranker(trainer, start, epochs=epochs, patience=patience, seed=seed)
+    return RankerModel(alone.encoder, fitted.ranker)
 
 
 def of_contender(contender: Contender) -> Measure:

@@ -1,4 +1,4 @@
-"""Fitting a ranker at home: alone from the start, or from a release (personalisation)."""
+"""Fitting at home: a ranker alone from the start, and what a platform adds to any ranker."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from isthmus.progress import Advance
 from isthmus.ranker import SharedRanker
+from isthmus_client.boosting import Trees, grow
 from isthmus_client.contender import Contender
 from isthmus_client.local_training import CurvePoint, Keeper
-from isthmus_client.mixing import sure_gain
+from isthmus_client.mixing import FEWEST, sure_gain
 from isthmus_client.ranker_model import Beside, RankerModel, TuningJudge
 from isthmus_client.ranker_trainer import RankerTrainer
 from isthmus_client.ranker_training import ranker_optimiser, train_ranker
@@ -27,7 +29,6 @@ class FittedRanker:
     ranker: SharedRanker
     curve: tuple[CurvePoint, ...]
     best: int  # place in the curve
-    gain: float = 0.0  # `sure_gain` over the start; 0 where the start was kept
 
 
 def fit_ranker(
@@ -37,8 +38,6 @@ def fit_ranker(
     epochs: int,
     patience: int,
     seed: int,
-    careful: bool,
-    strength: float = 1.0,
     advance: Advance = lambda _: None,
 ) -> FittedRanker:
     """Train a ranker on the platform's own examples, stopped by its tuning users.
@@ -50,71 +49,60 @@ def fit_ranker(
         start: where to start; not changed.
         epochs: passes over the examples at most.
         patience: passes without a better ranking of the tuning users; 0 = never stop early.
-        careful: leave the start only for what surely adds to it (`sure_gain`): a release is not
-            argued away by a handful of users. False takes the best pass.
-        strength: times the settings' learning rate.
 
     Guarantees:
         `start` is as it was; the platform's windows after training are read by the judge alone.
     """
     ranker, keeper = copy.deepcopy(start), Keeper(patience)
-    begin = trainer.judge.rank(ranker)
-    keeper.note(0.0, begin.mean_ndcg, ranker.state_dict(), judged=0.0 if careful else None)
+    keeper.note(0.0, trainer.judge.rank(ranker).mean_ndcg, ranker.state_dict())
     random = generator(seed, "ranker alone", trainer.platform)
     settings = trainer.data.settings
     optimiser = ranker_optimiser(ranker, settings.learning_rate, settings.weight_decay)
     rows = np.arange(len(trainer.examples))
     for epoch in range(1, epochs + 1 if rows.size else 1):
-        _cool(optimiser, strength * settings.learning_rate, epoch, epochs)
+        _cool(optimiser, settings.learning_rate, epoch, epochs)
         size = Settings(batch_size=settings.batch_size)
         train_ranker(ranker, trainer.examples, batches(rows, size, 1.0, random), optimiser)
-        now = trainer.judge.rank(ranker)
-        judged = sure_gain(now.ndcg, begin.ndcg) if careful else None
         advance(1)
-        if keeper.note(float(epoch), now.mean_ndcg, ranker.state_dict(), judged=judged):
+        if keeper.note(float(epoch), trainer.judge.rank(ranker).mean_ndcg, ranker.state_dict()):
             break
     ranker.load_state_dict(keeper.restore())
-    gain = sure_gain(trainer.judge.rank(ranker).ndcg, begin.ndcg) if keeper.best else 0.0
-    return FittedRanker(ranker, tuple(keeper.curve), keeper.best, gain)
+    return FittedRanker(ranker, tuple(keeper.curve), keeper.best)
 
 
-STRENGTHS = (1 / 3, 1.0)  # of fitting a release at home: gently, then as in training
+def with_trees(trainer: RankerTrainer, model: RankerModel, *, seed: int) -> RankerModel:
+    """The model with trees of the platform's own on top, used in the way that ranks best.
 
-
-def fit_release(
-    trainer: RankerTrainer,
-    released: SharedRanker,
-    *,
-    epochs: int,
-    patience: int,
-    seed: int,
-    advance: Advance = lambda _: None,
-) -> FittedRanker:
-    """Fit a released ranker at home, gently and strongly, and keep what surely gains most.
-
-    A large platform gains by strong fitting what would throw a small one back (experiments, "What
-    transfers"); the tuning users tell which of the two it is.
+    Where the tuning users are too few to choose by, a cautious use of the boosted trees is taken
+    (experiments, "Trees on top of the release"). Stacked trees have to be surely better
+    (`sure_gain`), and so has the ranker without any.
 
     Args:
-        advance: called once, with the passes of one strength.
+        trainer: the platform's examples and tuning users, around the model's encoder.
+        seed: of the trees.
 
     Guarantees:
-        As `fit_ranker` with care: fewer than 25 tuning users leave the release as it is.
+        The model is not changed; the windows after training are read by the judge alone.
     """
-    tries = [
-        fit_ranker(
-            trainer,
-            released,
-            epochs=epochs,
-            patience=patience,
-            seed=seed,
-            careful=True,
-            strength=strength,
-        )
-        for strength in STRENGTHS
-    ]
-    advance(epochs)
-    return max(tries, key=lambda fitted: fitted.gain)
+    listed = trainer.data.settings.hard
+    grown = grow(model.ranker, trainer.examples, listed=listed, seed=seed)
+    if grown is None:
+        return model
+    judge, ranker = trainer.judge, model.ranker
+
+    def quality(trees: Trees | None) -> npt.NDArray[np.float64]:
+        return judge.rank(ranker, trees=trees).ndcg
+
+    chosen, reached = grown.cautious(), quality(grown.cautious())
+    if reached.size >= FEWEST:
+        tried = [(quality(trees), trees) for trees in grown.ways()]
+        reached, chosen = max(tried, key=lambda one: float(one[0].mean()))
+        for trees in grown.stacked_ways():
+            if sure_gain(found := quality(trees), reached) > 0:
+                reached, chosen = found, trees
+    if sure_gain(quality(None), reached) > 0:
+        return model
+    return replace(model, trees=chosen)
 
 
 def _cool(optimiser: torch.optim.Optimizer, peak: float, epoch: int, epochs: int) -> None:
@@ -140,8 +128,23 @@ def with_own(judge: TuningJudge, model: RankerModel, own: Contender) -> RankerMo
         Fused in only for a sure gain of the tuning users (`sure_gain`), so that fewer than 25 of
         them change nothing.
     """
-    start = judge.rank(model.ranker).ndcg
+    start = judge.rank(model.ranker, trees=model.trees).ndcg
     tried = [Beside(own, share) for share in SHARES]
-    gains = [sure_gain(judge.rank(model.ranker, beside).ndcg, start) for beside in tried]
+    found = [judge.rank(model.ranker, beside, model.trees).ndcg for beside in tried]
+    gains = [sure_gain(quality, start) for quality in found]
     best = int(np.argmax(gains))
     return replace(model, beside=tried[best]) if gains[best] > 0 else model
+
+
+def at_home(
+    trainer: RankerTrainer, model: RankerModel, own: Contender | None, *, seed: int
+) -> RankerModel:
+    """All that a platform adds to a ranker, its own or a released one.
+
+    Args:
+        trainer: around the model's encoder.
+        own: a sequence model of the platform's own; None = it has none.
+        seed: of the trees.
+    """
+    grown = with_trees(trainer, model, seed=seed)
+    return grown if own is None else with_own(trainer.judge, grown, own)

@@ -33,7 +33,7 @@ from isthmus_client.workspace import Workspace
 class RankerSettings:
     """How a ranker is trained."""
 
-    users: int = 800  # a cut at most, drawn
+    users: int = 2400  # of all cuts together at most, drawn; as many of each
     hard: int = 300  # candidates that a plain mixture ranks first
     uniform: int = 200  # candidates drawn from all others
     targets: int = 20  # of a user at most
@@ -111,7 +111,8 @@ class ExampleSet:
     def _parts(self) -> tuple[_AtCut, ...]:
         random = generator(self.seed, "examples", self.workspace.platform.name)
         cuts = inner_cuts(self.workspace)
-        return tuple(_at(self.workspace, cut, self.settings, random) for cut in cuts)
+        most = self.settings.users // max(len(cuts), 1)
+        return tuple(_at(self.workspace, cut, most, self.settings, random) for cut in cuts)
 
 
 def _with_content(workspace: Workspace, part: _AtCut, encoder: SharedEncoder | None) -> Examples:
@@ -128,11 +129,15 @@ def _with_content(workspace: Workspace, part: _AtCut, encoder: SharedEncoder | N
 
 
 def _at(
-    workspace: Workspace, cut: Cut, settings: RankerSettings, random: np.random.Generator
+    workspace: Workspace,
+    cut: Cut,
+    most: int,
+    settings: RankerSettings,
+    random: np.random.Generator,
 ) -> _AtCut:
-    """Examples of one cut."""
+    """Examples of so many users at one cut, at most."""
     task = task_of(workspace, cut)
-    drawn = np.sort(random.permutation(task.users.size)[: settings.users])
+    drawn = np.sort(random.permutation(task.users.size)[:most])
     made, table = _empty(drawn.size, settings), SignalTable(workspace, cut)
     items = np.zeros(made.shares.shape, dtype=np.int32)
     plain = initial_ranker(RankerConfig(), seed=0)

@@ -9,7 +9,7 @@ stay where the platform's data is. Reading one runs no code.
 | `item_knn` | its number of neighbours | the same |
 | `content` | a shared encoder | ranking with it |
 | `full` | a shared encoder and a private head | ranking with both |
-| `ranker` | a shared encoder and a ranker | making the signals again and ranking with both |
+| `ranker` | a shared encoder, a ranker, perhaps trees | making the signals again and ranking |
 | `ranks` | where every target was ranked | taking the figures from these ranks, no model |
 """
 
@@ -24,6 +24,7 @@ from typing import Any, Final, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
+from lightgbm.basic import LightGBMError
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -31,6 +32,7 @@ from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.errors import DataInvalidError, DataMissingError
 from isthmus.files import digest, write_bytes
 from isthmus.ranker import RankerConfig, initial_ranker
+from isthmus_client.boosting import Trees
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.model import PlatformModel, PrivateHead
 from isthmus_client.ranker_model import RankerModel, rank_models
@@ -41,6 +43,7 @@ Settings = Mapping[str, str | int | float]
 Quality = npt.NDArray[np.float64]
 
 SUFFIX: Final = ".safetensors"
+_TREES: Final = "trees"
 
 
 @dataclass(frozen=True)
@@ -86,10 +89,18 @@ def full_model(model: PlatformModel) -> StoredModel:
 
 
 def ranker_model(model: RankerModel) -> StoredModel:
-    """A shared encoder with its ranker."""
+    """A shared encoder with its ranker, and the platform's trees where it has any.
+
+    The trees are LightGBM's own text, as bytes; how they are used stands in the settings.
+    """
     tensors = {f"encoder.{name}": value for name, value in _arrays(model.encoder).items()}
     tensors |= {f"ranker.{name}": value for name, value in _arrays(model.ranker).items()}
-    return StoredModel("ranker", asdict(model.encoder.config), tensors)
+    settings: dict[str, str | int | float] = {**asdict(model.encoder.config)}
+    if model.trees is not None:
+        use = asdict(model.trees)
+        tensors[_TREES] = np.frombuffer(use.pop("text").encode(), dtype=np.uint8)
+        settings |= {f"{_TREES}.{name}": value for name, value in use.items()}
+    return StoredModel("ranker", settings, tensors)
 
 
 def ranked_model(ranking: Ranking, settings: Settings) -> StoredModel:
@@ -106,7 +117,7 @@ def measure(model: StoredModel, evaluator: Evaluator) -> Quality:
     """
     try:
         return _measured(model, evaluator)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, LightGBMError) as error:
         raise DataInvalidError(
             f"a stored {model.kind} model does not fit {evaluator.workspace.platform.name}: {error}"
         ) from error
@@ -119,7 +130,8 @@ def _measured(model: StoredModel, evaluator: Evaluator) -> Quality:
         return evaluator.item_knn(int(model.settings["neighbours"])).ndcg
     if model.kind == "ranks":
         return _from_ranks(model, evaluator)
-    shared = initial_encoder(EncoderConfig(**dict(model.settings)), seed=0)  # type: ignore[arg-type]  # checked there
+    shapes = {n: v for n, v in model.settings.items() if not n.startswith(_TREES)}
+    shared = initial_encoder(EncoderConfig(**shapes), seed=0)  # type: ignore[arg-type]  # checked there
     if model.kind == "ranker":
         return _with_ranker(model, shared, evaluator)
     if model.kind == "content":
@@ -136,8 +148,17 @@ def _with_ranker(model: StoredModel, encoder: SharedEncoder, evaluator: Evaluato
     for module, prefix in ((encoder, "encoder."), (ranker, "ranker.")):
         own = {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)}
         module.load_state_dict(own)
-    models = {"": RankerModel(encoder, ranker)}
+    models = {"": RankerModel(encoder, ranker, trees=_trees(model))}
     return rank_models(evaluator.workspace, evaluator.window, evaluator.task, models)[""].ndcg
+
+
+def _trees(model: StoredModel) -> Trees | None:
+    """The platform's trees; None where it has none."""
+    if _TREES not in model.tensors:
+        return None
+    use = {n.removeprefix(f"{_TREES}."): v for n, v in model.settings.items() if _TREES in n}
+    text = bytes(np.ascontiguousarray(model.tensors[_TREES])).decode()
+    return Trees(text, **use)  # type: ignore[arg-type]  # a wrong one is caught where it is used
 
 
 def _from_ranks(model: StoredModel, evaluator: Evaluator) -> Quality:

@@ -15,8 +15,8 @@ from isthmus.progress import Advance
 from isthmus.ranker import RankerConfig, SharedRanker, initial_ranker
 from isthmus_client.contender import Contender
 from isthmus_client.local_training import CurvePoint, Keeper
-from isthmus_client.ranker_fitting import fit_ranker, fit_release, with_own
-from isthmus_client.ranker_model import RankerModel, TuningJudge
+from isthmus_client.ranker_fitting import at_home, fit_ranker
+from isthmus_client.ranker_model import RankerModel
 from isthmus_client.ranker_trainer import RankerData, RankerTrainer, ranker_of
 from isthmus_client.ranker_training import ranker_optimiser, train_ranker
 from isthmus_client.training import Settings, batches, generator
@@ -37,9 +37,9 @@ class Rankers:
     Attributes:
         local: the whole recipe without the federation: own encoder, own ranker.
         federated: the release as it is.
-        personalised: the release, its ranker fitted further at home.
+        personalised: the release with what the platform adds at home.
         pooled: the whole recipe on everybody's raw data.
-        curves: validation of the four while their rankers were trained.
+        curves: validation of all but the third while their rankers were trained.
         seconds: of computing at home: `local`, `personalised`, and `pooled` of everybody.
     """
 
@@ -72,8 +72,7 @@ def train_rankers(
     Every way gets the same passes over the same kind of examples.
 
     Args:
-        own: a sequence model of each platform's own, by the platform's name, whose ranks may be
-            fused into everything but the release as it is; None = no such models.
+        own: a sequence model of each platform's own, by the platform's name; None = no such models.
 
     Returns:
         The ranker's federation, and each platform's rankers by its name.
@@ -88,72 +87,75 @@ def train_rankers(
         job.parallel(make, data)
     run = federate_ranker(job, data, release)
     encoders = {"release": release, POOLED: pooled.parameters}
-    made = _without_federation(job, data, run.best, encoders, alone)
+    made = _without_federation(job, data, encoders, alone)
     curves = federated_curves(run)
-    found = {
-        each.workspace.platform.name: _assemble(job.plan, each, run, encoders, alone, made, curves)
-        for each in data
-    }
-    if own is None:
-        return run, found
-    fuse = [(each, found[each.workspace.platform.name]) for each in data]
-    helped = job.parallel(lambda pair: _with_own(*pair, own), fuse)
-    return run, dict(zip(found, helped, strict=True))
+    found = [_assemble(job.plan, each, run, encoders, alone, made, curves) for each in data]
+    with job.progress.track("trees and own models on top", len(data)) as advance:
+
+        def finish(place: int) -> Rankers:
+            helper = None if own is None else own[data[place].workspace.platform.name]
+            done = _finished(data[place], found[place], helper, job.plan.seed)
+            advance(1)
+            return done
+
+        finished = job.parallel(finish, list(range(len(data))))
+    return run, {d.workspace.platform.name: r for d, r in zip(data, finished, strict=True)}
 
 
-def _with_own(data: RankerData, rankers: Rankers, own: Mapping[str, Contender]) -> Rankers:
-    """One platform's models with its own sequence model fused in where that surely helps."""
-    helper = own[data.workspace.platform.name]
+def _finished(data: RankerData, rankers: Rankers, own: Contender | None, seed: int) -> Rankers:
+    """One platform's models with what it adds at home, to all but the release as it is."""
+    started = time.thread_time()
 
-    def helped(model: RankerModel) -> RankerModel:
-        return with_own(TuningJudge(data.tuning, model.encoder), model, helper)
+    def added(model: RankerModel) -> RankerModel:
+        return at_home(RankerTrainer(data, model.encoder), model, own, seed=seed)
 
+    personalised = added(rankers.personalised)
+    seconds = time.thread_time() - started  # the three ways take as long as each other
     return replace(
         rankers,
-        local=helped(rankers.local),
-        personalised=helped(rankers.personalised),
-        pooled=helped(rankers.pooled),
+        local=added(rankers.local),
+        personalised=personalised,
+        pooled=added(rankers.pooled),
+        seconds={
+            "local": rankers.seconds["local"] + seconds,
+            "personalised": seconds,
+            "pooled": rankers.seconds["pooled"] + seconds,
+        },
     )
 
 
 def _without_federation(
     job: Job,
     data: Sequence[RankerData],
-    released: Shared,
     encoders: Mapping[str, Shared],
     alone: Mapping[str, Trained],
 ) -> dict[str, Trained]:
     """The trainings at home and the pooled one, by stage."""
-    total = job.plan.passes * (2 * len(data) + 1)
+    total = job.plan.passes * (len(data) + 1)
     with job.progress.track("rankers alone and pooled, passes", total) as advance:
         stages: dict[str, Callable[[], Trained]] = {
             POOLED: partial(_pooled, job.plan, data, encoders[POOLED], advance)
         }
         for each in data:
             name = each.workspace.platform.name
-            own = partial(_fit, job.plan, each, advance=advance)
-            stages[f"ranker-alone-{name}"] = partial(own, alone[name].parameters, None)
-            stages[f"ranker-personal-{name}"] = partial(own, encoders["release"], released)
+            encoder = alone[name].parameters
+            stages[f"ranker-alone-{name}"] = partial(_alone, job.plan, each, encoder, advance)
         made = job.parallel(lambda name: job.stages.once(name, stages[name]), list(stages))
     return dict(zip(stages, made, strict=True))
 
 
-def _fit(
-    plan: TrainingPlan,
-    data: RankerData,
-    encoder: Shared,
-    start: Shared | None,
-    *,
-    advance: Advance,
-) -> Trained:
-    """A ranker fitted at home, from a release or (None) from round 0."""
+def _alone(plan: TrainingPlan, data: RankerData, encoder: Shared, advance: Advance) -> Trained:
+    """A ranker trained at home from round 0."""
     started = time.perf_counter()
     trainer = RankerTrainer(data, encoder_of(encoder, plan.encoder))
-    budget = {"epochs": plan.passes, "patience": plan.patience, "seed": plan.seed}
-    if start is None:
-        fitted = fit_ranker(trainer, _initial(plan), careful=False, advance=advance, **budget)
-    else:
-        fitted = fit_release(trainer, ranker_of(start), advance=advance, **budget)
+    fitted = fit_ranker(
+        trainer,
+        _initial(plan),
+        epochs=plan.passes,
+        patience=plan.patience,
+        seed=plan.seed,
+        advance=advance,
+    )
     curves = {data.workspace.platform.name: fitted.curve}
     best, seconds = fitted.curve[fitted.best].step, time.perf_counter() - started
     return Trained(split(fitted.ranker)[0], curves, best, seconds)
@@ -230,7 +232,7 @@ def _assemble(
 ) -> Rankers:
     """One platform's models from the trainings' parameters."""
     name = data.workspace.platform.name
-    own, home = made[f"ranker-alone-{name}"], made[f"ranker-personal-{name}"]
+    own = made[f"ranker-alone-{name}"]
 
     def model(encoder: Shared, ranker: Shared) -> RankerModel:
         return RankerModel(encoder_of(encoder, plan.encoder), ranker_of(ranker))
@@ -238,17 +240,15 @@ def _assemble(
     return Rankers(
         local=model(alone[name].parameters, own.parameters),
         federated=model(encoders["release"], run.best),
-        personalised=model(encoders["release"], home.parameters),
+        personalised=model(encoders["release"], run.best),
         pooled=model(encoders[POOLED], made[POOLED].parameters),
         curves={
             "federated": curves.get(name, ()),
             "local": own.curves[name],
-            "personalised": home.curves[name],
             "pooled": made[POOLED].curves[name],
         },
         seconds={
             "local": alone[name].seconds + own.seconds,
-            "personalised": home.seconds,
             "pooled": made[POOLED].seconds,
         },
     )

@@ -1,0 +1,237 @@
+"""Trees of a platform's own on top of a ranker: they learn what the ranker gets wrong there.
+
+Boosted: gradient boosting (Friedman 2001) need not begin at zero; here it begins at the scores of a
+ranker, in practice a released one. A platform with few purchases grows trees that hardly change
+them. Stacked (Wolpert 1992): the ranker's score is one more signal that trees from zero may read,
+which a platform with many purchases puts to use. All trees are LightGBM's (Ke et al. 2017), with
+the gradients of LambdaRank (Burges 2010) and of XE-NDCG (Bruch 2021). They never leave the
+platform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy import sparse
+
+from isthmus.ranker import SIGNALS, START, SharedRanker
+from isthmus_client.ranker_training import Examples
+from isthmus_client.ranking import Scores
+from isthmus_client.signals.level import level
+from isthmus_client.signals.table import CONTENT
+from isthmus_client.training import generator
+
+NEGATIVES = 100  # of an example, about: listed items that were not bought, drawn
+BOOSTED, STACKED = 400, 200  # trees
+Signals = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+Settings = dict[str, float | str | bool]
+
+_BLOCK = 256  # examples whose scores are computed at once
+_PLAIN = np.array([START.get(name, 0.0) for name in SIGNALS], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Trees:
+    """Trees that give a ranker's best items a new order.
+
+    Attributes:
+        text: all that were grown, in LightGBM's own form.
+        listed: how many of a user's items they order: those that the plain mixture of round 0
+            puts first, as in the examples from which they grew.
+        count: how many of them are used, from the first.
+        share: how much of what they say counts.
+        stacked: they read the ranker's score and say all; otherwise they add to it.
+
+    Guarantees:
+        A function of the platform's events without any noise: it is no parameter of a shared
+        module and has no way into an update.
+    """
+
+    text: str
+    listed: int
+    count: int
+    share: float
+    stacked: bool = False
+
+    def reorder(
+        self, scores: Scores, signals: Signals, content: Scores, known: sparse.csr_matrix
+    ) -> Scores:
+        """Scores with each user's listed items in a new order, above all others.
+
+        Args:
+            scores: of the ranker. (users, items)
+            signals: what the ranker read; what stands for the encoder's is not looked at.
+                (users, signals, items)
+            content: the encoder's signal. (users, items)
+            known: items that are not new to the user and are not listed. (users, items)
+
+        Returns:
+            (users, items)
+        """
+        rows = np.arange(len(scores))[:, None]
+        listed = _listed(signals, known, self.listed)
+        start = scores[rows, listed]  # (users, listed)
+        read = signals[rows, :, listed].astype(np.float32)  # (users, listed, signals)
+        read[..., CONTENT] = np.take_along_axis(content, listed, axis=1)
+        best = self._ordered(start, read)
+        best += scores.max(axis=1, keepdims=True) - best.min(axis=1, keepdims=True) + 1.0
+        out = scores.copy()
+        out[rows, listed] = best
+        return out
+
+    def _ordered(self, start: Scores, read: npt.NDArray[np.float32]) -> Scores:
+        """New scores of listed items. (users, listed).
+
+        Args:
+            start: of the ranker. (users, listed)
+            read: signals. (users, listed, signals)
+        """
+        seen = np.concatenate([read, start[..., None]], axis=2) if self.stacked else read
+        flat = seen.reshape(-1, seen.shape[2])
+        said = self._booster.predict(flat, num_iteration=self.count, num_threads=1)
+        own = np.asarray(said, dtype=np.float32).reshape(start.shape)
+        if not self.stacked:
+            return np.asarray(start + np.float32(self.share) * own)
+        mixed = (1.0 - self.share) * level(start) + self.share * level(own)
+        return np.asarray(mixed, dtype=np.float32)
+
+    @cached_property
+    def _booster(self) -> lightgbm.Booster:
+        return lightgbm.Booster(model_str=self.text)
+
+
+def _listed(signals: Signals, known: sparse.csr_matrix, most: int) -> npt.NDArray[np.int64]:
+    """Catalogue rows of the items that the plain mixture puts first. (users, listed)."""
+    plain = np.einsum("s,usi->ui", _PLAIN, signals)
+    plain[known.nonzero()] = -np.inf
+    count = min(most, plain.shape[1])
+    best = torch.topk(torch.from_numpy(plain), count, dim=1, sorted=False).indices
+    return np.asarray(best.numpy())
+
+
+WAYS = ((100, 0.5), (200, 0.5), (200, 1.0), (BOOSTED, 0.5), (BOOSTED, 1.0))  # of boosted trees
+CAUTIOUS = (200, 0.5)  # where too few users tell which is best
+STACKED_SHARES = (0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Trees of both kinds, in LightGBM's own form."""
+
+    boosted: str
+    stacked: str
+    listed: int
+
+    def ways(self) -> tuple[Trees, ...]:
+        """Every use of the boosted ones that is tried."""
+        return tuple(Trees(self.boosted, self.listed, *way) for way in WAYS)
+
+    def stacked_ways(self) -> tuple[Trees, ...]:
+        """Every use of the stacked ones that is tried."""
+        return tuple(
+            Trees(self.stacked, self.listed, STACKED, share, stacked=True)
+            for share in STACKED_SHARES
+        )
+
+    def cautious(self) -> Trees:
+        """For a platform that cannot choose."""
+        return Trees(self.boosted, self.listed, *CAUTIOUS)
+
+
+def grow(ranker: SharedRanker, examples: Examples, *, listed: int, seed: int) -> Grown | None:
+    """Grow trees around a ranker on a platform's examples.
+
+    Args:
+        ranker: where boosting begins, and what stacked trees read.
+        examples: with the signal of the encoder that the ranker reads.
+        listed: hard candidates of an example; as many are ordered in serving.
+        seed: draws the examples' negatives and the trees' parts of rows and signals.
+
+    Returns:
+        None where no example teaches an order.
+    """
+    parts = list(_lessons(ranker, examples, listed, generator(seed, "trees")))
+    if not sum(part[0].shape[0] for part in parts):
+        return None
+    rows, bought, start, sizes = (np.concatenate(column) for column in zip(*parts, strict=True))
+    boosted = lightgbm.Dataset(rows, label=bought, group=sizes, init_score=start)
+    stacked = lightgbm.Dataset(np.column_stack([rows, start]), label=bought, group=sizes)
+    return Grown(
+        lightgbm.train(_gentle(seed), boosted, BOOSTED).model_to_string(),
+        lightgbm.train(_bold(seed), stacked, STACKED).model_to_string(),
+        listed,
+    )
+
+
+def _gentle(seed: int) -> Settings:
+    """Small, slow trees: a few hundred of them change a ranker gently."""
+    shape = {"num_leaves": 7, "learning_rate": 0.02, "min_data_in_leaf": 500}
+    truncation = {"lambdarank_truncation_level": 20}  # twice the ranks that NDCG@10 looks at
+    return {"objective": "lambdarank", **truncation, **shape, **_common(seed)}
+
+
+def _bold(seed: int) -> Settings:
+    """Larger ones, which have to find the ranker's order first."""
+    shape = {"num_leaves": 15, "learning_rate": 0.05, "min_data_in_leaf": 200}
+    return {"objective": "rank_xendcg", **shape, **_common(seed)}
+
+
+def _common(seed: int) -> Settings:
+    return {
+        "feature_fraction": 0.8,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "lambda_l2": 10.0,
+        "max_bin": 63,
+        "seed": seed,
+        "deterministic": True,
+        "num_threads": 1,
+        "verbose": -1,
+    }
+
+
+Lesson = tuple[npt.NDArray[np.float32], npt.NDArray[np.int8], Scores, npt.NDArray[np.int64]]
+
+
+def _lessons(
+    ranker: SharedRanker, examples: Examples, listed: int, random: np.random.Generator
+) -> Iterator[Lesson]:
+    """Signals, purchases and the ranker's scores of rows, and how many rows each example has.
+
+    An example's rows are listed items alone, as in serving: a target that the plain mixture does
+    not list is left out. Were it kept, a low score of the mixture would become a sign of a
+    purchase.
+    """
+    for begin in range(0, len(examples), _BLOCK):
+        part = slice(begin, begin + _BLOCK)
+        signals = examples.signals[part].astype(np.float32)  # (block, signals, candidates)
+        with torch.no_grad():
+            scores = ranker(torch.from_numpy(signals)).numpy()
+        bought = examples.shares[part] > 0
+        rows = _listed_candidates(signals, bought, examples.offsets[part])
+        drawn = random.random(rows.shape) < NEGATIVES / listed
+        rows &= (bought & rows).any(axis=1, keepdims=True) & (bought | drawn)
+        sizes = rows.sum(axis=1)
+        example, candidate = np.nonzero(rows)
+        read = signals[example, :, candidate]
+        yield read, bought[rows].astype(np.int8), scores[rows], sizes[sizes > 0]
+
+
+def _listed_candidates(
+    signals: npt.NDArray[np.float32], bought: npt.NDArray[np.bool_], offsets: Scores
+) -> npt.NDArray[np.bool_]:
+    """Candidates that the plain mixture lists: the hard ones, and targets among them.
+
+    An offset of 0 marks targets and hard candidates: each stands for itself alone.
+    (examples, candidates).
+    """
+    plain = np.einsum("s,esc->ec", _PLAIN, signals)
+    itself = offsets == 0.0
+    worst = np.where(itself & ~bought, plain, np.inf).min(axis=1, keepdims=True)
+    return np.asarray(itself & (plain >= worst))
