@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from torch import Tensor
 
 from isthmus.border import merge, split
 from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
@@ -27,10 +28,14 @@ class FederatedTrainer:
     Guarantees:
         The result is a function of the platform's data, the parameters and the plan: no private
         head, no optimiser state and no earlier round goes in.
+
+    Attributes:
+        device: where to train, as PyTorch names it; validation stays on the CPU.
     """
 
     workspace: Workspace
     config: EncoderConfig
+    device: str = "cpu"
 
     def __post_init__(self) -> None:
         """Refuse an encoder that cannot read this platform.
@@ -65,6 +70,7 @@ class FederatedTrainer:
         started = time.perf_counter()
         shared = self._load(parameters)
         metrics = self._validate(shared) if plan.validate else {}
+        shared.to(self.device)
         settings = settings_of(plan)
         random = generator(plan.seed, "round", self.platform, plan.round)
         users = self.workspace.sequences.training_users
@@ -72,19 +78,24 @@ class FederatedTrainer:
         loss = train_content(
             shared,
             self.workspace.sequences,
-            self.workspace.content,
+            self._content,
             parts,
             settings=settings,
             random=random,
             optimiser=optimiser_for(shared, settings),
         )
         done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
-        return LocalResult(split(shared)[0], int(users.size), {**metrics, **done})
+        return LocalResult(split(shared.cpu())[0], int(users.size), {**metrics, **done})
 
     def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
         """Validation metrics of the parameters as received."""
         del plan  # the window is the platform's own
         return self._validate(self._load(parameters))
+
+    @cached_property
+    def _content(self) -> Tensor:
+        """The catalogue's content where it is trained on; moved there once. (items, content)."""
+        return self.workspace.content.to(self.device)
 
     def _validate(self, shared: SharedEncoder) -> dict[str, float]:
         """Empty on a platform without validation users: it has nothing to say."""

@@ -85,6 +85,7 @@ def train_alone(
     patience: int,
     seed: int,
     advance: Advance = lambda _: None,
+    device: str = "cpu",
 ) -> LocalRun:
     """Train the content part on one platform's own users.
 
@@ -92,6 +93,7 @@ def train_alone(
         epochs: passes over the training users at most: the federation's rounds times its passes.
         patience: passes without a better validation before it stops; 0 = never.
         seed: of the run; the initial encoder is the federation's own.
+        device: where to train, as PyTorch names it; validation stays on the CPU.
     """
     shared = initial_encoder(config, seed)
     evaluator = Evaluator(workspace, "validation", purpose="tuning")
@@ -99,17 +101,18 @@ def train_alone(
     random = generator(seed, "alone", workspace.platform.name)
     users = workspace.sequences.training_users
     keeper.note(0.0, evaluator.content(shared).mean_ndcg, shared.state_dict())
+    content = workspace.content.to(device)
     for epoch in range(1, epochs + 1):
         train_content(
-            shared,
+            shared.to(device),
             workspace.sequences,
-            workspace.content,
+            content,
             batches(users, settings, 1.0, random),
             settings=settings,
             random=random,
             optimiser=optimiser,
         )
-        score = evaluator.content(shared).mean_ndcg
+        score = evaluator.content(shared.cpu()).mean_ndcg
         advance(1)
         if keeper.note(float(epoch), score, shared.state_dict()):
             break

@@ -80,16 +80,19 @@ def decayed_sums(events: Tensor, decay: float = PRIOR_DECAY) -> Tensor:
     Returns:
         (users, seq, content)
     """
-    seq = events.shape[1]
     if not events.requires_grad:
-        sums = events.clone()
-        for place in range(1, seq):
-            sums[:, place].add_(sums[:, place - 1], alpha=decay)
-        return sums
-    order = torch.arange(seq, device=events.device)
+        return decay_in_place(events.clone(), decay)
+    order = torch.arange(events.shape[1], device=events.device)
     age = order.unsqueeze(1) - order  # (seq, seq), position minus event
     weights = torch.where(age >= 0, decay ** age.clamp_min(0), 0.0)
     return weights.to(events) @ events
+
+
+def decay_in_place(events: Tensor, decay: float = PRIOR_DECAY) -> Tensor:
+    """As `decayed_sums`, written over the events; no gradient passes. (users, seq, content)."""
+    for place in range(1, events.shape[1]):
+        events[:, place].add_(events[:, place - 1], alpha=decay)
+    return events
 
 
 def queries(shared: SharedEncoder, batch: Batch, content: Tensor, at: Tensor) -> Queries:
@@ -126,22 +129,6 @@ def logits(model: PlatformModel, query: Queries, content: Tensor, items: Tensor)
     prior = shared.scale * head.prior_weight * (query.prior @ content.T)
     table = head.content_weight * shared.items(content) + head.residual[items]
     return prior + query.user @ table.T + head.bias[items]
-
-
-def paired_logits(model: PlatformModel, query: Queries, content: Tensor, items: Tensor) -> Tensor:
-    """The full score of one item for each position.
-
-    Args:
-        content: content vectors of the items. (positions, content)
-        items: their catalogue rows. (positions,)
-
-    Returns:
-        (positions,)
-    """
-    shared, head = model.shared, model.private
-    prior = shared.scale * head.prior_weight * (query.prior * content).sum(dim=1)
-    table = head.content_weight * shared.items(content) + head.residual[items]
-    return prior + (query.user * table).sum(dim=1) + head.bias[items]
 
 
 def last_positions(batch: Batch) -> Tensor:

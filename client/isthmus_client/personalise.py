@@ -14,12 +14,19 @@ import torch
 from torch import Tensor
 
 from isthmus.encoder import SharedEncoder
+from isthmus_client.content_loss import (
+    Distinct,
+    paired_products,
+    training_queries,
+    user_weights,
+)
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import CurvePoint, Keeper
 from isthmus_client.mixing import Mix, search_mix, sure_gain
-from isthmus_client.model import PlatformModel, PrivateHead, Queries, logits, paired_logits, queries
+from isthmus_client.model import PlatformModel, PrivateHead
 from isthmus_client.sequences import Batch
-from isthmus_client.training import Settings, batches, generator, sampled_softmax
+from isthmus_client.softmax import Candidates, Offset, fused_softmax
+from isthmus_client.training import Settings, batches, bucketed, generator
 from isthmus_client.workspace import Workspace
 
 
@@ -93,9 +100,10 @@ def _fit(
     users = workspace.sequences.training_users
     optimiser = _optimiser(model.private, settings)
     for epoch in range(1, settings.epochs + 1):
-        for part in batches(users, Settings(batch_size=settings.batch_size), 1.0, random):
-            batch = workspace.sequences.training_batch(part, random)
-            loss = _head_loss(model, batch, workspace.content, random, settings.negatives)
+        parts = batches(users, Settings(batch_size=settings.batch_size), 1.0, random)
+        for part in bucketed(parts, workspace.sequences.window_lengths, random):
+            batch = workspace.sequences.training_batch(part, random).trimmed()
+            loss = head_loss(model, batch, workspace.content, random, settings.negatives)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
             optimiser.step()
@@ -113,21 +121,50 @@ def _optimiser(head: PrivateHead, settings: HeadSettings) -> torch.optim.AdamW:
         {"params": narrow, "weight_decay": 0.0},
         {"params": [head.residual], "weight_decay": settings.residual_decay},
     ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
 
 
-def _head_loss(
+def head_loss(
     model: PlatformModel, batch: Batch, content: Tensor, random: np.random.Generator, count: int
 ) -> Tensor:
-    """Sampled softmax of the full score, head included; the encoder takes no gradient."""
-    negatives = random.integers(0, len(content), size=count)
+    """Sampled softmax of the full score, head included; the encoder takes no gradient.
+
+    Every different candidate is looked up once; a bias is one more column of its row, against a
+    one in every query.
+
+    Args:
+        content: whitened content vectors of the catalogue, where the model is. (items, content)
+        random: draws the negatives, uniform over the catalogue and shared by the batch.
+        count: of negatives.
+    """
+    at = batch.targets >= 0
+    targets = batch.targets[at]  # (positions,)
+    wanted = np.concatenate([targets, random.integers(0, len(content), size=count)])
+    items = Distinct.of(wanted, content.device)
+    rows = content.index_select(0, items.rows)  # (different items, content)
+    table = items.spread(_table(model, rows, items.rows))
+    right, wrong = torch.split(table, [targets.size, count])
     with torch.no_grad():
-        query = queries(model.shared, batch, content, torch.from_numpy(batch.targets >= 0))
+        query = training_queries(model.shared, batch, content, at)
+        place, drawn = torch.split(items.place, [targets.size, count])
+        fixed = paired_products(query.prior, rows, place)
+        offset = Offset(query.prior, rows.index_select(0, drawn), fixed)
+        user = torch.cat([query.user, torch.ones_like(query.user[:, :1])], dim=1)
+    return fused_softmax(
+        user,
+        right,
+        wrong,
+        Candidates(place, drawn),  # places tell items apart as rows of the catalogue do
+        user_weights(at).to(content),
+        offset=offset,
+        scale=model.shared.scale.detach() * model.private.prior_weight,
+    )
 
-    def score(query: Queries, items: Tensor) -> Tensor:
-        return logits(model, query, content[items], items)
 
-    def paired(query: Queries, items: Tensor) -> Tensor:
-        return paired_logits(model, query, content[items], items)
-
-    return sampled_softmax(query, batch, negatives, score, paired)
+def _table(model: PlatformModel, rows: Tensor, items: Tensor) -> Tensor:
+    """What a query is multiplied with for each item, the bias last. (items, dim + 1)."""
+    head = model.private
+    with torch.no_grad():
+        learned = model.shared.items(rows)
+    table = head.content_weight * learned + head.residual.index_select(0, items)
+    return torch.cat([table, head.bias.index_select(0, items).unsqueeze(1)], dim=1)

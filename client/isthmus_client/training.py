@@ -15,15 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from isthmus.encoder import SharedEncoder
-from isthmus_client.content_loss import content_loss, user_weights
-from isthmus_client.model import Queries
-from isthmus_client.sequences import Batch, Ints, Sequences
-
-CandidateLogits = Callable[[Queries, Tensor], Tensor]
-"""Scores of candidate items (their catalogue rows) at each position: (positions, candidates)."""
+from isthmus_client.content_loss import content_loss
+from isthmus_client.sequences import Ints, Sequences
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,7 @@ class Settings:
     weight_decay: float = 0.0  # AdamW; 0 = off
     proximal: float = 0.0  # pull towards the starting point; 0 = off
     max_steps: int = 0  # steps a stretch; 0 = no limit
+    bfloat16: bool = False  # the encoder's forward pass; on a CPU it was slower
 
 
 @contextmanager
@@ -57,31 +53,6 @@ def generator(seed: int, *names: object) -> np.random.Generator:
     """A random generator of its own for each purpose, the same in every process."""
     words = [zlib.crc32(repr(name).encode()) for name in names]
     return np.random.default_rng([seed, *words])
-
-
-def sampled_softmax(
-    query: Queries, batch: Batch, negatives: Ints, score: CandidateLogits, paired: CandidateLogits
-) -> Tensor:
-    """Cross-entropy of each position's target against the shared negatives.
-
-    Args:
-        query: queries at the positions that have a target, in row-major order.
-        negatives: catalogue rows, shared by all positions. (negatives,)
-        score: logits of all candidates for all positions.
-        paired: logits of one item for each position, (positions,) for items (positions,).
-
-    Returns:
-        The mean over users of the mean over the user's positions; a scalar.
-    """
-    at = batch.targets >= 0
-    target = torch.from_numpy(batch.targets[at])  # (positions,)
-    others = torch.from_numpy(negatives)
-    right = paired(query, target).unsqueeze(1)  # (positions, 1)
-    wrong = score(query, others)  # (positions, negatives)
-    wrong = wrong.masked_fill(target.unsqueeze(1) == others, -torch.inf)  # an accidental hit
-    zeros = torch.zeros(len(target), dtype=torch.long)
-    losses = functional.cross_entropy(torch.cat([right, wrong], dim=1), zeros, reduction="none")
-    return losses @ user_weights(at).to(losses)
 
 
 def batches(
@@ -173,12 +144,18 @@ def train_content(
     random: np.random.Generator,
     optimiser: torch.optim.Optimizer,
 ) -> float:
-    """Train the shared encoder in place on batches of users; the mean loss of the steps."""
+    """Train the shared encoder in place on batches of users; the mean loss of the steps.
+
+    All work is done on the device where the encoder's parameters are.
+    """
+    content = content.to(shared.log_scale.device)
     start = [p.detach().clone() for p in shared.parameters()] if settings.proximal else []
-    losses = [torch.zeros(())]
+    losses = [torch.zeros((), device="cpu")]
     for users in bucketed(parts, sequences.window_lengths, random):
         batch = sequences.training_batch(users, random).trimmed()
-        loss = content_loss(shared, batch, content, random, settings.negatives)
+        loss = content_loss(
+            shared, batch, content, random, settings.negatives, bfloat16=settings.bfloat16
+        )
         optimiser.zero_grad(set_to_none=True)
         (loss + settings.proximal / 2 * distance(shared, start)).backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
         nn.utils.clip_grad_norm_(shared.parameters(), 1.0)
@@ -189,5 +166,5 @@ def train_content(
 
 def distance(module: nn.Module, start: list[Tensor]) -> Tensor:
     """Squared Euclidean distance of the parameters from `start`; zero where that is empty."""
-    moved = zip(module.parameters(), start, strict=False)
-    return torch.stack([torch.zeros(()), *(((p - s) ** 2).sum() for p, s in moved)]).sum()
+    moved = [((p - s) ** 2).sum() for p, s in zip(module.parameters(), start, strict=False)]
+    return torch.stack(moved).sum() if moved else torch.zeros((), device="cpu")

@@ -17,7 +17,6 @@ from isthmus_client.model import (
     decayed_sums,
     last_positions,
     logits,
-    paired_logits,
     prior_queries,
     queries,
 )
@@ -128,14 +127,6 @@ def test_scores_of_some_items_are_those_of_all(model):
         whole = logits(model, asked(model.shared), CONTENT, torch.arange(ITEMS))
         part = logits(model, asked(model.shared), CONTENT[some], some)
     torch.testing.assert_close(part, whole[:, some])
-
-
-def test_paired_scores_are_the_diagonal(model):
-    items = torch.tensor([9, 0, 9, 5])
-    with torch.no_grad():
-        whole = logits(model, asked(model.shared), CONTENT, torch.arange(ITEMS))
-        pairs = paired_logits(model, asked(model.shared), CONTENT[items], items)
-    torch.testing.assert_close(pairs, whole[torch.arange(4), items])
 
 
 def test_a_user_scores_the_same_alone_and_beside_longer_histories(model):

@@ -11,8 +11,13 @@ from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.mixing import search_mix
-from isthmus_client.model import PlatformModel, PrivateHead
-from isthmus_client.personalise import HeadSettings, log_popularity, personalise
+from isthmus_client.model import PlatformModel, PrivateHead, logits, queries
+from isthmus_client.personalise import (
+    HeadSettings,
+    head_loss,
+    log_popularity,
+    personalise,
+)
 from isthmus_client.ranking import rank
 from isthmus_client.workspace import Workspace
 
@@ -133,3 +138,51 @@ def test_without_validation_users_the_release_stays_as_it_is(release, histories)
 def test_a_released_encoder_can_still_be_trained_afterwards(workspace, release):
     fitted(workspace, release)
     assert all(parameter.requires_grad for parameter in release.parameters())
+
+
+def of_the_head(workspace, release):
+    """A model with a head away from its start, and a batch for it."""
+    frozen = release.requires_grad_(requires_grad=False)
+    model = PlatformModel(frozen, PrivateHead(workspace.items, CONFIG.dim)).double()
+    source = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for parameter in model.private.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=source))
+    users = workspace.sequences.training_users[:20]
+    return model, workspace.sequences.training_batch(users, np.random.default_rng(4))
+
+
+def slow_head_loss(model, batch, content, negatives):
+    """Mean over users of the mean over their positions, one position at a time."""
+    at = torch.from_numpy(batch.targets >= 0)
+    scores = logits(model, queries(model.shared, batch, content, at), content, torch.arange(25))
+    losses = [[] for _ in batch.targets]
+    for row, user, target in zip(
+        scores, at.nonzero()[:, 0].tolist(), batch.targets[batch.targets >= 0].tolist(), strict=True
+    ):
+        others = [row[n] for n in negatives.tolist() if n != target]
+        losses[user].append(torch.logsumexp(torch.stack([row[target], *others]), 0) - row[target])
+    return sum(torch.stack(one).mean() for one in losses) / len(losses)
+
+
+def test_the_heads_loss_and_its_gradient_are_those_of_a_loop_over_full_scores(workspace, release):
+    model, batch = of_the_head(workspace, release)
+    content, head = workspace.content.double(), list(model.private.parameters())
+    fast = head_loss(model, batch, content, np.random.default_rng(6), 12)
+    negatives = np.random.default_rng(6).integers(0, workspace.items, size=12)
+    slow = slow_head_loss(model, batch, content, negatives)
+    torch.testing.assert_close(fast, slow, atol=1e-10, rtol=1e-10)
+    for one, other in zip(
+        torch.autograd.grad(fast, head), torch.autograd.grad(slow, head), strict=True
+    ):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+def test_the_heads_loss_makes_no_tensor_on_the_default_device(workspace, release):
+    model, batch = of_the_head(workspace, release)
+    content = workspace.content.double()
+    expected = head_loss(model, batch, content, np.random.default_rng(6), 12)
+    with torch.device("meta"):
+        loss = head_loss(model, batch, content, np.random.default_rng(6), 12)
+        loss.backward()
+    assert loss == expected

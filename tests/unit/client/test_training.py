@@ -9,8 +9,7 @@ from planted_histories import random_platform
 
 from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
-from isthmus_client.model import Queries, content_logits, queries
-from isthmus_client.sequences import Batch
+from isthmus_client.model import content_logits, queries
 from isthmus_client.training import (
     SCALE_SPEED,
     Settings,
@@ -20,7 +19,6 @@ from isthmus_client.training import (
     distance,
     generator,
     optimiser_for,
-    sampled_softmax,
     threads,
     train_content,
 )
@@ -28,13 +26,6 @@ from isthmus_client.workspace import Workspace
 
 CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=5)
 ITEMS = 15
-TARGETS = [[3, -1, 7, 7], [-1, -1, -1, -1], [-1, 2, -1, -1]]
-
-
-def batch_of(targets):
-    made = np.array(targets, np.int64)
-    items = np.zeros_like(made)
-    return Batch(items, items, items, made)
 
 
 def slow_softmax(table, batch, negatives):
@@ -51,56 +42,6 @@ def slow_softmax(table, batch, negatives):
             position += 1
         users.append(torch.stack(losses).mean() if losses else torch.zeros(()))
     return torch.stack(users).mean()
-
-
-def of_table(table):
-    """Scores and paired scores that read a table of all logits."""
-    return (lambda _, items: table[:, items]), (
-        lambda _, items: table[torch.arange(len(items)), items]
-    )
-
-
-def table_of(positions, seed=0):
-    source = torch.Generator().manual_seed(seed)
-    return (2 * torch.randn(positions, ITEMS, generator=source)).requires_grad_()
-
-
-NOTHING = Queries(torch.zeros(0), torch.zeros(0))
-
-
-@pytest.mark.parametrize(
-    ("targets", "negatives"),
-    [
-        (TARGETS, [1, 4, 9, 4]),
-        (TARGETS, [7, 7, 2, 3, 11]),  # each target is drawn as a negative somewhere
-        ([[5]], [5, 5]),  # nothing but accidental hits
-        ([[0, 14, 3, 2]], list(range(ITEMS))),
-    ],
-)
-def test_the_loss_and_its_gradient_are_those_of_a_loop(targets, negatives):
-    batch, drawn = batch_of(targets), np.array(negatives)
-    fast, slow = (table_of(int((batch.targets >= 0).sum())) for _ in range(2))
-    loss = sampled_softmax(NOTHING, batch, drawn, *of_table(fast))
-    expected = slow_softmax(slow, batch, drawn)
-    torch.testing.assert_close(loss, expected)
-    loss.backward()
-    expected.backward()
-    torch.testing.assert_close(fast.grad, slow.grad)
-
-
-def test_a_batch_without_targets_costs_nothing():
-    loss = sampled_softmax(NOTHING, batch_of([[-1, -1]]), np.array([1, 2]), *of_table(table_of(0)))
-    assert loss.item() == 0
-
-
-def test_a_user_with_many_positions_counts_like_one_with_few():
-    table = table_of(4).detach()
-    many = batch_of([[3, 5, 9, -1], [-1, 2, -1, -1]])
-    ones = [(batch_of([[3, 5, 9]]), table[:3]), (batch_of([[2]]), table[3:])]
-    negatives = np.array([1, 6, 12])
-    apart = [sampled_softmax(NOTHING, b, negatives, *of_table(t)).item() for b, t in ones]
-    together = sampled_softmax(NOTHING, many, negatives, *of_table(table)).item()
-    assert together == pytest.approx(np.mean(apart))
 
 
 @pytest.fixture(scope="module")
@@ -344,6 +285,42 @@ def test_the_gradient_of_the_federated_objective_is_that_of_plain_scores(workspa
         torch.autograd.grad(fast, parameters), torch.autograd.grad(slow, parameters), strict=True
     ):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+def test_a_batch_without_targets_has_no_loss(workspace, encoder):
+    batch = workspace.sequences.latest(np.arange(4))
+    loss = content_loss(encoder, batch, workspace.content, np.random.default_rng(5), 20)
+    assert loss.item() == 0
+
+
+def test_a_step_makes_no_tensor_on_the_default_device(workspace, encoder):
+    """As on a GPU: what is made without a word about its device would land elsewhere."""
+    settings = Settings(batch_size=8, negatives=20, proximal=0.1)
+    expected = train(workspace, copy.deepcopy(encoder), settings)
+    with torch.device("meta"):
+        assert train(workspace, encoder, settings) == expected
+    assert {parameter.device.type for parameter in encoder.parameters()} == {"cpu"}
+
+
+def test_bfloat16_stays_near_and_leaves_parameters_wide(workspace, encoder):
+    batch = workspace.sequences.training_batch(
+        workspace.sequences.training_users, np.random.default_rng(4)
+    )
+    parameters = list(encoder.parameters())
+    losses = [
+        content_loss(
+            encoder, batch, workspace.content, np.random.default_rng(5), 20, bfloat16=narrow
+        )
+        for narrow in (False, True)
+    ]
+    wide, narrow = (torch.autograd.grad(loss, parameters) for loss in losses)
+    assert losses[0] != losses[1]  # it does something
+    torch.testing.assert_close(losses[0], losses[1], atol=0.03, rtol=0)
+    assert {gradient.dtype for gradient in narrow} == {torch.float32}
+    cosine = torch.nn.functional.cosine_similarity(
+        *(torch.cat([g.flatten() for g in gradients]) for gradients in (wide, narrow)), dim=0
+    )
+    assert cosine > 0.99
 
 
 def test_generators_differ_by_seed_and_purpose_and_not_by_process():
