@@ -33,7 +33,7 @@ from isthmus_client.workspace import Workspace
 
 ITEMS = 7
 CONFIG = EncoderConfig(content=6, dim=4, layers=1, heads=2, max_events=4)
-FEW = RankerSettings(users=50, hard=2, uniform=2, targets=2)
+FEW = RankerSettings(users=150, hard=2, uniform=2, targets=2)
 
 
 @st.composite

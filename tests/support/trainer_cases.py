@@ -25,7 +25,7 @@ from isthmus_client.trainer import LocalTrainer
 from isthmus_client.workspace import Workspace
 
 CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=6)
-FEW = RankerSettings(users=9, hard=4, uniform=5)
+FEW = RankerSettings(users=27, hard=4, uniform=5)
 VALIDATED = {f"validation/{name}" for name in ("ndcg@10", "hr@10", "mrr", "users")}
 
 

@@ -100,6 +100,7 @@ def measure(platforms: Sequence[Platform], job: Job, draw: Draw) -> Cell:
                 advance(1)
             found, facts[name] = _platform(workspace, contenders, draw)
             values[name] = found
+            workspace.facts.clear()  # large, and nobody asks for them again
             facts[name] = facts[name].model_copy(
                 update={
                     "federated": federated_costs(run, ranking, name),

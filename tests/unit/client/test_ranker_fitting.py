@@ -1,4 +1,4 @@
-"""Fitting at home leaves its start alone, and leaves it behind only for what surely adds to it."""
+"""Fitting at home leaves its start alone; trees on top are used in the way that ranks best."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,10 @@ from planted_rule import RuleWorld, everyone_trains, rule_workspace
 from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.ranker import RankerConfig, initial_ranker
+from isthmus_client.boosting import CAUTIOUS
 from isthmus_client.mixing import FEWEST
-from isthmus_client.ranker_fitting import fit_ranker, fit_release
+from isthmus_client.ranker_fitting import at_home, fit_ranker, with_trees
+from isthmus_client.ranker_model import RankerModel
 from isthmus_client.ranker_trainer import RankerData, RankerTrainer
 from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.workspace import Workspace
@@ -35,7 +37,7 @@ def start():
 
 
 def fitted(trainer, ranker=None, **changes):
-    settings = {"epochs": 4, "patience": 0, "seed": 0, "careful": False, **changes}
+    settings = {"epochs": 4, "patience": 0, "seed": 0, **changes}
     return fit_ranker(trainer, ranker or start(), **settings)
 
 
@@ -59,9 +61,8 @@ def test_the_same_seed_gives_the_same_bytes(ruled):
     assert fingerprint(fitted(ruled, seed=1).ranker) != fingerprint(one.ranker)
 
 
-@pytest.mark.parametrize("careful", [False, True])
-def test_a_rule_is_learned(ruled, careful):
-    made = fitted(ruled, careful=careful)
+def test_a_rule_is_learned(ruled):
+    made = fitted(ruled)
     assert made.best > 0
     assert made.curve[made.best].ndcg > made.curve[0].ndcg + 0.1
 
@@ -79,54 +80,11 @@ def test_patience_ends_it(ruled):
     assert len(made.curve) == made.best + 3 < 31
 
 
-def test_a_handful_of_tuning_users_never_argues_a_release_away():
-    workspace = rule_workspace(RuleWorld(seed=3, training=2 * FEWEST - 2), 0)
-    trainer = trainer_of(workspace)
-    assert 0 < trainer.judge.rank(start()).users.size < FEWEST
-    assert len(trainer.examples) > FEWEST
-    careful, bold = fitted(trainer, careful=True), fitted(trainer, careful=False)
-    assert careful.best == 0
-    assert fingerprint(careful.ranker) == fingerprint(start())
-    assert bold.best > 0  # a gain was to be had, and is not believed
-
-
-def test_where_there_is_no_rule_the_release_stays():
-    world = RuleWorld(seed=3, strength=0.0)
-    kept = [
-        fitted(trainer_of(everyone_trains(rule_workspace(world, place))), careful=True).best == 0
-        for place in range(3)
-    ]
-    assert sum(kept) >= 2  # one standard error is no proof: luck may pass once
-
-
-def released(trainer, **changes):
-    settings = {"epochs": 4, "patience": 0, "seed": 0, **changes}
-    return fit_release(trainer, start(), **settings)
-
-
-def test_a_release_is_fitted_at_the_strength_that_gains_most(ruled):
-    tries = [fitted(ruled, careful=True, strength=strength) for strength in (1 / 3, 1.0)]
-    assert tries[0].gain != tries[1].gain
-    seen = []
-    made = released(ruled, advance=seen.append)
-    assert made.gain == max(each.gain for each in tries) > 0
-    assert fingerprint(made.ranker) in {fingerprint(each.ranker) for each in tries}
-    assert seen == [4]
-
-
-def test_a_release_is_kept_where_few_can_judge():
-    trainer = trainer_of(rule_workspace(RuleWorld(seed=3, training=2 * FEWEST - 2), 0))
-    made = released(trainer)
-    assert (made.best, made.gain) == (0, 0.0)
-    assert fingerprint(made.ranker) == fingerprint(start())
-
-
-@pytest.mark.parametrize("careful", [False, True])
-def test_without_examples_the_start_is_returned(careful):
+def test_without_examples_the_start_is_returned():
     nobody = Workspace(platform_of(histories_of(), 5), CONFIG.max_events)
     catalogue = Workspace(random_platform(users=20), CONFIG.max_events, np.zeros(0, np.int64))
     for workspace in (nobody, catalogue):
-        made = fitted(trainer_of(workspace), careful=careful)
+        made = fitted(trainer_of(workspace))
         assert fingerprint(made.ranker) == fingerprint(start())
         assert (len(made.curve), made.best, made.curve[0].ndcg) == (1, 0, None)
 
@@ -135,3 +93,36 @@ def test_progress_counts_passes(ruled):
     seen = []
     fitted(ruled, epochs=3, advance=seen.append)
     assert seen == [1, 1, 1]
+
+
+def model_of(trainer):
+    return RankerModel(trainer.encoder, start())
+
+
+def test_trees_learn_a_rule_that_the_ranker_does_not_know(ruled):
+    before = ruled.judge.rank(start()).mean_ndcg
+    made = with_trees(ruled, model_of(ruled), seed=0)
+    assert made.trees is not None
+    assert ruled.judge.rank(made.ranker, trees=made.trees).mean_ndcg > before + 0.05
+    assert fingerprint(made.ranker) == fingerprint(start())
+
+
+def test_the_same_seed_grows_the_same_trees(ruled):
+    again = trainer_of(everyone_trains(rule_workspace(RuleWorld(seed=3), 0)))
+    one, other = (with_trees(t, model_of(t), seed=5).trees for t in (ruled, again))
+    assert one == other
+
+
+def test_where_few_can_judge_the_trees_are_used_with_caution():
+    trainer = trainer_of(rule_workspace(RuleWorld(seed=3, training=2 * FEWEST - 2), 0))
+    assert 0 < trainer.judge.rank(start()).users.size < FEWEST
+    trees = with_trees(trainer, model_of(trainer), seed=0).trees
+    assert trees is not None
+    assert (trees.count, trees.share, trees.stacked) == (*CAUTIOUS, False)
+
+
+def test_without_examples_no_trees_grow():
+    catalogue = Workspace(random_platform(users=20), CONFIG.max_events, np.zeros(0, np.int64))
+    trainer = trainer_of(catalogue)
+    made = at_home(trainer, model_of(trainer), None, seed=0)
+    assert (made.trees, made.beside) == (None, None)

@@ -36,7 +36,7 @@ def received():
 
 def test_fitting_at_home_changes_no_byte_of_an_update(trainer, received):
     first = outcome(trainer.train(received, ROUND))
-    fit_ranker(trainer, ranker_of(received), epochs=2, patience=0, seed=0, careful=False)
+    fit_ranker(trainer, ranker_of(received), epochs=2, patience=0, seed=0)
     torch.manual_seed(3)
     assert outcome(trainer.train(received, ROUND)) == first
 

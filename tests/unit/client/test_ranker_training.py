@@ -26,7 +26,7 @@ from isthmus_client.workspace import Workspace
 CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=6)
 ITEMS = 25
 EVERYTHING = RankerSettings(hard=10, uniform=ITEMS)
-FEW = RankerSettings(users=12, hard=4, uniform=5, targets=2)
+FEW = RankerSettings(users=36, hard=4, uniform=5, targets=2)
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +111,10 @@ def test_the_sampled_loss_is_close_to_the_full_one(workspace, ranker):
 
 def test_candidates_are_new_to_the_user_once_each_and_stand_for_all(workspace):
     example_set = ExampleSet(workspace, FEW, seed=5)
-    for part, cut in zip(example_set._parts, inner_cuts(workspace), strict=True):
+    cuts = inner_cuts(workspace)
+    for part, cut in zip(example_set._parts, cuts, strict=True):
         task = task_of(workspace, cut)
-        assert part.users.size == min(task.users.size, FEW.users)
+        assert part.users.size == min(task.users.size, FEW.users // len(cuts))
         for user, items, shares, offsets in zip(
             part.users, part.items, part.examples.shares, part.examples.offsets, strict=True
         ):

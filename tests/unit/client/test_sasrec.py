@@ -130,6 +130,17 @@ def test_the_loss_is_the_mean_over_positions_of_logits_written_out():
     torch.testing.assert_close(loss, torch.stack(losses).mean())
 
 
+def test_a_pass_makes_no_tensor_on_the_default_device(workspace):
+    """As on a GPU: what is made without a word about its device would land elsewhere."""
+    users = workspace.sequences.training_users
+    trainings = [SasRecTraining(workspace, SMALL, seed=3) for _ in range(2)]
+    trainings[0].one_pass(users)
+    with torch.device("meta"):
+        trainings[1].one_pass(users)
+    tables = [training.averaged.item.weight for training in trainings]
+    torch.testing.assert_close(tables[0], tables[1], rtol=0, atol=0)
+
+
 def test_dropout_keeps_the_mean_and_draws_from_its_own_generator():
     ones = torch.ones(200, 200)
     drop = Dropout(0.3, np.random.default_rng(1))

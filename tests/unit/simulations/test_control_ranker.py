@@ -66,7 +66,7 @@ def qualities(seed, folder, *, control):
     together, start = federated(trainers, seed, folder), initial_ranker(RankerConfig(), seed)
     rows = []
     for trainer, workspace in zip(trainers, workspaces, strict=True):
-        alone = fit_ranker(trainer, start, epochs=ROUNDS, patience=0, seed=seed, careful=False)
+        alone = fit_ranker(trainer, start, epochs=ROUNDS, patience=0, seed=seed)
         test = Evaluator(workspace, "test")
         models = [RankerModel(encoder, ranker) for ranker in (start, alone.ranker, together)]
         scorers = [model.contender("", workspace).scorer("test") for model in models]
