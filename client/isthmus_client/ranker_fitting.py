@@ -84,8 +84,8 @@ def with_trees(trainer: RankerTrainer, model: RankerModel, *, seed: int) -> Rank
     Guarantees:
         The model is not changed; the windows after training are read by the judge alone.
     """
-    listed = trainer.data.settings.hard
-    grown = grow(model.ranker, trainer.examples, listed=listed, seed=seed)
+    data, listed = trainer.data.examples, trainer.data.settings.hard
+    grown = grow(model.ranker, trainer.examples.first(data.whole), listed=listed, seed=seed)
     if grown is None:
         return model
     judge, ranker = trainer.judge, model.ranker

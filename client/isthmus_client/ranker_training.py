@@ -23,7 +23,7 @@ from isthmus_client.ranker_scoring import score_items
 from isthmus_client.ranking import Scores, Task
 from isthmus_client.sequences import Ints
 from isthmus_client.signals.content import ContentSignals
-from isthmus_client.signals.cut import Cut, inner_cuts, task_of
+from isthmus_client.signals.cut import Cut, few_users_cuts, inner_cuts, task_of
 from isthmus_client.signals.table import BLOCK, CONTENT, SignalTable
 from isthmus_client.training import generator
 from isthmus_client.workspace import Workspace
@@ -34,6 +34,7 @@ class RankerSettings:
     """How a ranker is trained."""
 
     users: int = 2400  # of all cuts together at most, drawn; as many of each
+    few: int = 200  # at each cut with statistics over few users, drawn
     hard: int = 300  # candidates that a plain mixture ranks first
     uniform: int = 200  # candidates drawn from all others
     targets: int = 20  # of a user at most
@@ -61,6 +62,10 @@ class Examples:
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.signals)
+
+    def first(self, count: int) -> Examples:
+        """So many of them, without a copy."""
+        return Examples(self.signals[:count], self.shares[:count], self.offsets[:count])
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,11 @@ class ExampleSet:
         """Number of examples."""
         return sum(part.users.size for part in self._parts)
 
+    @property
+    def whole(self) -> int:
+        """Number of examples, the first ones, with statistics over all who train."""
+        return sum(part.users.size for part in self._parts[: len(inner_cuts(self.workspace))])
+
     def with_encoder(self, encoder: SharedEncoder | None) -> Examples:
         """The examples with the score of an encoder among the signals; None = without it."""
         parts = [_with_content(self.workspace, part, encoder) for part in self._parts]
@@ -112,7 +122,9 @@ class ExampleSet:
         random = generator(self.seed, "examples", self.workspace.platform.name)
         cuts = inner_cuts(self.workspace)
         most = self.settings.users // max(len(cuts), 1)
-        return tuple(_at(self.workspace, cut, most, self.settings, random) for cut in cuts)
+        young = few_users_cuts(self.workspace, random)
+        wanted = [*((cut, most) for cut in cuts), *((cut, self.settings.few) for cut in young)]
+        return tuple(_at(self.workspace, cut, n, self.settings, random) for cut, n in wanted)
 
 
 def _with_content(workspace: Workspace, part: _AtCut, encoder: SharedEncoder | None) -> Examples:

@@ -20,7 +20,7 @@ from isthmus_client.sequences import Ints, Sequences
 
 KNN_SHRINKAGE = 10.0  # of item-kNN's cosine; damps items that few users met
 TEXT_NEIGHBOURS = 50  # items with similar texts that are kept for an item
-CUTS = 5  # moments whose statistics are kept: three in the training window, and two windows
+CUTS = 10  # moments whose statistics are kept: two windows, three before, five of few users
 HORIZON = 5  # coming new items among which a position's target is drawn
 
 

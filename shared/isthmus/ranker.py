@@ -42,6 +42,7 @@ SIGNALS = (
     "price_gap",
     "content",
     "history_length",
+    "users",
 )
 """What the ranker reads, in this order; part of the federation contract."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +14,7 @@ from isthmus_client.sequences import Ints
 from isthmus_client.workspace import Workspace
 
 INNER_SHARES = (0.12, 0.24, 0.36)  # of the training events, that lie after each inner cut
+FEW_USERS = (0, 30, 100, 300, 1000)  # behind the statistics of a young platform
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,31 @@ def inner_cuts(workspace: Workspace) -> tuple[Cut, ...]:
         cuts.append(Cut(stop, _counted(workspace, stop), end))
         end = stop
     return tuple(cuts)
+
+
+def few_users_cuts(workspace: Workspace, random: np.random.Generator) -> tuple[Cut, ...]:
+    """The latest inner cut with statistics over a few drawn users alone.
+
+    What a young platform has: a ranker learns here how far to trust signals that nobody, or hardly
+    anybody, stands behind. Who is asked about stays the same.
+
+    Args:
+        random: draws who counts.
+    """
+    cuts = inner_cuts(workspace)[:1]
+    training = workspace.sequences.training_users
+    order = random.permutation(training)
+    sizes = [size for size in FEW_USERS if size < training.size]
+    return tuple(
+        replace(cut, counted=_only(cut, workspace, order[:n])) for cut in cuts for n in sizes
+    )
+
+
+def _only(cut: Cut, workspace: Workspace, users: Ints) -> Ints:
+    """What counts at a cut if nobody but these users does. (users,)."""
+    counted = workspace.platform.histories.offsets[:-1].copy()
+    counted[users] = cut.counted[users]
+    return counted
 
 
 def _moments(histories: Histories, training_stop: Ints) -> list[int]:

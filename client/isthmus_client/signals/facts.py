@@ -20,6 +20,8 @@ from isthmus_client.workspace import Workspace
 
 Columns = npt.NDArray[np.float32]
 
+_DECADE = float(np.log(10.0))
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -42,6 +44,12 @@ class Facts:
         known = interactions(self.platform.histories, self.cut.stop, self.items)
         known.data[:] = 1.0
         return known
+
+    @cached_property
+    def users(self) -> Columns:
+        """Log of the users behind the statistics, about -3 for none and 1 for 10 000. (1, 1)."""
+        count = np.count_nonzero(np.diff(self._counts.indptr))
+        return np.full((1, 1), np.log1p(count) / _DECADE - 3.0, dtype=np.float32)
 
     @cached_property
     def collaborative(self) -> Collaborative:

@@ -61,7 +61,8 @@ class SignalTable:
 
         Each signal has mean 0 and deviation 1 over the catalogue for each user, so that a ranker
         reads any platform's; one that does not vary, or that a platform lacks, is 0. The length
-        of the user's history is the same for all items and stays a level of its own.
+        of the user's history and the number of users behind the statistics are the same for all
+        items and stay levels of their own: they say how far the other signals can be trusted.
 
         Returns:
             (users, signals, items)
@@ -100,6 +101,7 @@ class SignalTable:
             "price_gap": lambda out: level(price_gaps(known, facts.log_prices), out),
             "content": lambda out: np.copyto(out, self._content(users)),
             "history_length": _same(length.astype(np.float32)),
+            "users": _same(facts.users),
         }
 
     def _content(self, users: Ints) -> Signals | float:

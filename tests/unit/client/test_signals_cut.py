@@ -9,7 +9,14 @@ from planted_histories import histories_of, platform_of, random_platform
 
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.histories import split_by_time
-from isthmus_client.signals.cut import INNER_SHARES, inner_cuts, task_of, window_cut
+from isthmus_client.signals.cut import (
+    FEW_USERS,
+    INNER_SHARES,
+    few_users_cuts,
+    inner_cuts,
+    task_of,
+    window_cut,
+)
 from isthmus_client.workspace import Workspace
 
 
@@ -99,3 +106,30 @@ def test_moments_are_of_those_who_train():
 
 def test_nobody_who_trains_means_no_cut():
     assert inner_cuts(timed_workspace(training_users=np.zeros(0, np.int64))) == ()
+
+
+def test_few_users_count_and_everybody_is_asked_as_before():
+    workspace = Workspace(random_platform(users=130, items=30), 6)
+    (latest, *_), training = inner_cuts(workspace), workspace.sequences.training_users
+    starts = workspace.platform.histories.offsets[:-1]
+    cuts = few_users_cuts(workspace, np.random.default_rng(1))
+    sizes = [size for size in FEW_USERS if size < training.size]
+    assert len(cuts) == len(sizes) >= 3
+    seen = set()
+    for cut, size in zip(cuts, sizes, strict=True):
+        assert np.array_equal(cut.stop, latest.stop)
+        assert np.array_equal(cut.end, latest.end)
+        counts = np.flatnonzero(cut.counted != starts)
+        assert counts.size <= size
+        assert np.array_equal(cut.counted[counts], latest.counted[counts])
+        assert seen <= set(counts.tolist()) <= set(training.tolist())  # more and more of them
+        seen = set(counts.tolist())
+    assert len(seen) > 50
+
+
+def test_a_platform_of_few_has_no_cut_of_more():
+    workspace = timed_workspace(training_users=np.array([1]))
+    (cut,) = few_users_cuts(workspace, np.random.default_rng(1))
+    assert np.array_equal(cut.counted, workspace.platform.histories.offsets[:-1])
+    nobody = timed_workspace(training_users=np.zeros(0, np.int64))
+    assert few_users_cuts(nobody, np.random.default_rng(1)) == ()

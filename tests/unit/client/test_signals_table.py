@@ -31,6 +31,7 @@ from isthmus_client.workspace import Workspace
 
 CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=6)
 USERS, ITEMS, DAY = 26, 17, 86_400
+LEVELS = {"history_length", "users"}  # the same for all items
 TIMED = set(ITEM_SIGNALS) - {"popularity", "repeats"}
 
 
@@ -123,10 +124,11 @@ def slow_signals(workspace, cut, kept):
             "category_popularity": np.log1p(popular),
             "price_gap": price_gaps(prices, known),
             "history_length": np.full(ITEMS, np.log1p(known.sum()) / 3 - 1),
+            "users": np.full(ITEMS, math.log10(1 + met.any(axis=1).sum()) - 3),
         }
         for name, rows in made.items():
             rows.append(np.asarray(row[name]))
-    return {n: np.array(v) if n == "history_length" else slow_level(v) for n, v in made.items()}
+    return {n: np.array(v) if n in LEVELS else slow_level(v) for n, v in made.items()}
 
 
 @pytest.mark.parametrize("window", ["validation", "test"])
@@ -169,7 +171,7 @@ def test_each_signal_has_mean_0_and_deviation_1_or_is_0(workspace):
         workspace, window_cut(workspace, "test"), initial_encoder(CONFIG, seed=1)
     ).of(np.arange(USERS))
     for place, name in enumerate(SIGNALS):
-        if name == "history_length":
+        if name in LEVELS:
             assert (np.ptp(made[:, place], axis=1) == 0).all()
             continue
         spread = made[:, place].std(axis=1)
@@ -203,6 +205,6 @@ def test_a_catalogue_alone_ranks_by_its_texts(workspace):
     made = SignalTable(empty, window_cut(empty, "test"), encoder).of(np.arange(USERS))
     assert np.isfinite(made).all()
     speak = {"prior_fast", "prior_slow", "text_knn", "category", "category_last", "price_gap"}
-    speak |= {"content", "history_length"}
+    speak |= {"content", *LEVELS}
     for place, name in enumerate(SIGNALS):
         assert (np.abs(made[:, place]).max() > 0.1) == (name in speak), name
