@@ -42,6 +42,7 @@ def _plain_row(row: Row) -> dict[str, Any]:
         "users": row.largest,
         "users_share": row.users_share,
         "seconds": row.seconds,
+        "saved": row.saved,
         "ndcg@10": {
             str(users): {model: row.mean(users, model) for model in MODELS}
             for users in sizes_of(row)
@@ -80,7 +81,9 @@ def _table(title: str, columns: Sequence[str]) -> Table:
 
 def _shares(found: Sequence[Row]) -> Table:
     title = f"Day one as a share of the own {reference_name(found)}, trained on all own users"
-    made = _table(title, ("Newcomer", "Catalogue only", "With users", "Users", "All", "Seconds"))
+    made = _table(
+        title, ("Newcomer", "Catalogue only", "With users", "Users", "All", "Seconds", "Saved")
+    )
     for row in found:
         made.add_row(
             Text(f"{row.scenario} {row.newcomer}"),
@@ -89,6 +92,7 @@ def _shares(found: Sequence[Row]) -> Table:
             formats.count(row.largest),
             formats.count(max(cell.users for cell in row.cells)),
             f"{row.seconds:.1f}",
+            share(row.saved),
         )
     return made
 

@@ -70,7 +70,22 @@ def test_shares_are_of_means_over_seeds():
 
 
 def test_goals_are_counted_over_newcomers():
-    assert [(goal.met, goal.newcomers) for goal in goals(rows(CELLS))] == [(1, 2)] * 3
+    assert [(g.met, g.newcomers) for g in goals(rows(CELLS))] == [(1, 2)] * 3 + [(0, 2)]
+
+
+def test_a_release_saves_what_its_cheapest_use_as_good_costs_less():
+    def saved(**figures):
+        both = {name: metrics(ndcg) for name, (ndcg, _) in figures.items()}
+        seconds = {name: spent for name, (_, spent) in figures.items()}
+        last = CellSize(users=2345, models=both, served="local", seconds=seconds)
+        return rows((cell("wool", 1, 0.1, size(0, release=0.09), last),))[0].saved
+
+    own = {"local": (0.10, 40.0)}
+    assert saved(**own, release=(0.10, 0.0), personalised=(0.12, 30.0)) == 1.0
+    assert saved(**own, release=(0.09, 0.0), personalised=(0.12, 30.0)) == 0.25
+    assert saved(**own, release=(0.09, 0.0), personalised=(0.12, 50.0)) == -0.25
+    assert saved(**own, release=(0.09, 0.0), personalised=(0.09, 30.0)) == 0.0
+    assert rows(CELLS)[0].saved is None
 
 
 def test_more_users_than_the_goals_do_not_count():
