@@ -49,7 +49,7 @@ class Release:
 
     Attributes:
         config: the encoder's shapes, as `isthmus.encoder.EncoderConfig` takes them.
-        fingerprint: `encoder.fingerprint()`, checked on loading.
+        fingerprint: `encoder.fingerprint()`, checked on loading; `whole` names both parts.
         round: after which it was taken.
         ranker: the shared ranker; None where the release has none (one under differential privacy,
             for instance), and the ranker of round 0 stands in.
@@ -61,6 +61,18 @@ class Release:
     round: int
     text_encoder: TextEncoderName = TextEncoderName()
     ranker: Shared | None = None
+
+    @property
+    def whole(self) -> str:
+        """Fingerprint of the whole release, the encoder's own where it has no ranker."""
+        if self.ranker is None:
+            return self.fingerprint
+        return fingerprint_of(self.encoder, self.ranker)
+
+    @property
+    def size(self) -> int:
+        """Number of parameters of both parts."""
+        return self.encoder.size + (0 if self.ranker is None else self.ranker.size)
 
     def ranker_module(self) -> SharedRanker:
         """The ranker, ready to compute.

@@ -233,10 +233,10 @@ def _moment(text: str | None) -> datetime | None:
 
 def _tried(release: Release) -> Tried:
     return Tried(
-        fingerprint=release.fingerprint,
+        fingerprint=release.whole,
         round=release.round,
         text_encoder=release.text_encoder.name or "not stated",
-        parameters=release.encoder.size,
+        parameters=release.size,
     )
 
 

@@ -1,6 +1,6 @@
 """A release says what it is and which text encoder it reads; what does not fit is refused."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import DataInvalidError
 from isthmus.parameters import Shared
+from isthmus.ranker import RankerConfig, initial_ranker
 from isthmus_client.release import (
     ENCODER_NAME,
     TextEncoderName,
@@ -91,3 +92,12 @@ def test_a_file_of_other_numbers_is_damage(encoder, tmp_path):
     with pytest.raises(DataInvalidError, match="float64"):
         load_release(tmp_path)
     assert (tmp_path / ENCODER_NAME).is_file()
+
+
+def test_a_release_is_named_by_both_its_parts(encoder, tmp_path):
+    alone = written(encoder, tmp_path)
+    assert (alone.whole, alone.size) == (alone.fingerprint, encoder.size)
+    rankers = [split(initial_ranker(RankerConfig(), seed))[0] for seed in (1, 2)]
+    one, other = (replace(alone, ranker=ranker) for ranker in rankers)
+    assert len({alone.whole, one.whole, other.whole}) == 3
+    assert one.size == encoder.size + rankers[0].size
