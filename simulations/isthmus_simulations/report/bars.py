@@ -87,7 +87,8 @@ def cost_facts(cost: Cost) -> tuple[tuple[str, str], ...]:
     memory = cost.peak_memory_mb
     facts = [
         (formats.duration(cost.total_seconds), "in all"),
-        (formats.count(cost.rounds), "rounds"),
+        (formats.count(cost.rounds), "rounds of the encoder"),
+        (formats.count(cost.ranker_rounds), "rounds of the ranker"),
         (formats.count(cost.encoder_parameters), "parameters in the shared encoder"),
         (formats.size(up), "up, for each platform and round"),
         (formats.size(down), "down, for each platform and round"),
