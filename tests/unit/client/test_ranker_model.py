@@ -11,6 +11,7 @@ from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import DataInvalidError
 from isthmus.ranker import SIGNALS, START, RankerConfig, initial_ranker
 from isthmus_client import ranker_model
+from isthmus_client.boosting import grow
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.ranker_fitting import with_own
 from isthmus_client.ranker_model import (
@@ -21,6 +22,8 @@ from isthmus_client.ranker_model import (
     TuningSignals,
     rank_models,
 )
+from isthmus_client.ranker_trainer import RankerData
+from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.ranking import rank
 from isthmus_client.signals.cut import window_cut
 from isthmus_client.signals.table import SignalTable
@@ -126,6 +129,39 @@ def test_a_stored_ranker_measures_as_itself_after_a_trip_to_disk(workspace, tmp_
     assert found.fingerprint() == stored(made).fingerprint() != stored(model(2)).fingerprint()
     ranking = gate.scorer(made.contender("", workspace).scorer("validation"))
     np.testing.assert_array_equal(measure(found, gate), ranking.ndcg)
+
+
+def with_its_trees(workspace):
+    """A model and trees of the platform's own, both kinds."""
+    made, data = model(1), RankerData(workspace, 3, RankerSettings(hard=20))
+    examples = data.examples.with_encoder(made.encoder)
+    grown = grow(made.ranker, examples, listed=20, seed=3)
+    assert grown is not None
+    return [replace(made, trees=trees) for trees in (grown.cautious(), grown.stacked_ways()[0])]
+
+
+def test_stored_trees_measure_as_themselves_through_every_door(workspace, tmp_path):
+    gate, plain = Evaluator(workspace, "validation", "gate"), model(1)
+    bare = gate.scorer(plain.contender("", workspace).scorer("validation"))
+    for place, made in enumerate(with_its_trees(workspace)):
+        write_models({"ranker": stored(made)}, tmp_path / str(place))
+        found = read_models(("ranker",), tmp_path / str(place))["ranker"]
+        assert found.fingerprint() == stored(made).fingerprint() != stored(plain).fingerprint()
+        ranking = gate.scorer(made.contender("", workspace).scorer("validation"))
+        together = rank_models(workspace, "validation", gate.task, {"": made})[""]
+        np.testing.assert_array_equal(measure(found, gate), ranking.ndcg)
+        np.testing.assert_array_equal(together.ndcg, ranking.ndcg)
+        assert (ranking.target_ranks != bare.target_ranks).any()
+
+
+def test_stored_trees_that_are_none_are_refused(workspace):
+    gate, made = Evaluator(workspace, "validation", "gate"), with_its_trees(workspace)[0]
+    whole = stored(made)
+    broken = {**whole.tensors, "trees": np.frombuffer(b"no tree", dtype=np.uint8)}
+    unused = {n: v for n, v in whole.settings.items() if n != "trees.count"}
+    for settings, tensors in ((whole.settings, broken), (unused, whole.tensors)):
+        with pytest.raises(DataInvalidError, match="a stored ranker model does not fit shop"):
+            measure(StoredModel("ranker", settings, tensors), gate)
 
 
 def test_a_stored_ranker_of_other_signals_is_refused(workspace):
