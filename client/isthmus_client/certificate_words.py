@@ -22,7 +22,7 @@ _LABELS = {
     "local": "the platform's own trained model",
     "content": "the released encoder alone",
     "federated": "the release as it is",
-    "personalised": "the release fitted further at home",
+    "personalised": "the release with what is added at home",
 }
 _KINDS: dict[Kind, str] = {
     "popularity": "the data",

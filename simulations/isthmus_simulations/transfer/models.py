@@ -33,7 +33,7 @@ class Seat:
     Attributes:
         alone: the encoder that the platform trained by itself.
         release: the federation's encoder.
-        rankers: encoders with their rankers: alone, released, fitted further, pooled.
+        rankers: encoders with their rankers: alone, released, with additions, pooled.
         sasrec: the platform's own sequence model: a baseline, and what rankers are fused with.
     """
 
