@@ -27,8 +27,8 @@ from isthmus_client.signals.level import level
 from isthmus_client.signals.table import CONTENT
 from isthmus_client.training import generator
 
-NEGATIVES = 100  # of an example, about: listed items that were not bought, drawn
-BOOSTED, STACKED = 400, 200  # trees
+NEGATIVES = 60  # of an example, about: listed items that were not bought, drawn
+BOOSTED, STACKED = 270, 150  # trees
 Signals = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 Settings = dict[str, float | str | bool]
 
@@ -115,8 +115,8 @@ def _listed(signals: Signals, known: sparse.csr_matrix, most: int) -> npt.NDArra
     return np.asarray(best.numpy())
 
 
-WAYS = ((100, 0.5), (200, 0.5), (200, 1.0), (BOOSTED, 0.5), (BOOSTED, 1.0))  # of boosted trees
-CAUTIOUS = (200, 0.5)  # where too few users tell which is best
+WAYS = ((70, 0.5), (135, 0.5), (135, 1.0), (BOOSTED, 0.5), (BOOSTED, 1.0))  # of boosted trees
+CAUTIOUS = (135, 0.5)  # where too few users tell which is best
 STACKED_SHARES = (0.5, 1.0)
 
 
@@ -171,14 +171,14 @@ def grow(ranker: SharedRanker, examples: Examples, *, listed: int, seed: int) ->
 
 def _gentle(seed: int) -> Settings:
     """Small, slow trees: a few hundred of them change a ranker gently."""
-    shape = {"num_leaves": 7, "learning_rate": 0.02, "min_data_in_leaf": 500}
+    shape = {"num_leaves": 7, "learning_rate": 0.03, "min_data_in_leaf": 500}
     truncation = {"lambdarank_truncation_level": 20}  # twice the ranks that NDCG@10 looks at
     return {"objective": "lambdarank", **truncation, **shape, **_common(seed)}
 
 
 def _bold(seed: int) -> Settings:
     """Larger ones, which have to find the ranker's order first."""
-    shape = {"num_leaves": 15, "learning_rate": 0.05, "min_data_in_leaf": 200}
+    shape = {"num_leaves": 15, "learning_rate": 0.07, "min_data_in_leaf": 200}
     return {"objective": "rank_xendcg", **shape, **_common(seed)}
 
 

@@ -7,12 +7,11 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from isthmus.progress import Advance
 from isthmus.ranker import SharedRanker
-from isthmus_client.boosting import Trees, grow
+from isthmus_client.boosting import grow
 from isthmus_client.contender import Contender
 from isthmus_client.local_training import CurvePoint, Keeper
 from isthmus_client.mixing import FEWEST, sure_gain
@@ -88,21 +87,19 @@ def with_trees(trainer: RankerTrainer, model: RankerModel, *, seed: int) -> Rank
     grown = grow(model.ranker, trainer.examples.first(data.whole), listed=listed, seed=seed)
     if grown is None:
         return model
-    judge, ranker = trainer.judge, model.ranker
-
-    def quality(trees: Trees | None) -> npt.NDArray[np.float64]:
-        return judge.rank(ranker, trees=trees).ndcg
-
-    chosen, reached = grown.cautious(), quality(grown.cautious())
-    if reached.size >= FEWEST:
-        tried = [(quality(trees), trees) for trees in grown.ways()]
-        reached, chosen = max(tried, key=lambda one: float(one[0].mean()))
-        for trees in grown.stacked_ways():
-            if sure_gain(found := quality(trees), reached) > 0:
-                reached, chosen = found, trees
-    if sure_gain(quality(None), reached) > 0:
-        return model
-    return replace(model, trees=chosen)
+    if trainer.judge.signals.task.users.size < FEWEST:
+        return replace(model, trees=grown.cautious())
+    boosted, stacked = grown.ways(), grown.stacked_ways()
+    ranked = trainer.judge.compare(model.ranker, (None, *boosted, *stacked))
+    alone, *tried = [ranking.ndcg for ranking in ranked]
+    few = len(boosted)
+    chosen, reached = max(
+        zip(boosted, tried[:few], strict=True), key=lambda one: float(one[1].mean())
+    )
+    for trees, found in zip(stacked, tried[few:], strict=True):
+        if sure_gain(found, reached) > 0:
+            chosen, reached = trees, found
+    return model if sure_gain(alone, reached) > 0 else replace(model, trees=chosen)
 
 
 def _cool(optimiser: torch.optim.Optimizer, peak: float, epoch: int, epochs: int) -> None:
@@ -128,10 +125,9 @@ def with_own(judge: TuningJudge, model: RankerModel, own: Contender) -> RankerMo
         Fused in only for a sure gain of the tuning users (`sure_gain`), so that fewer than 25 of
         them change nothing.
     """
-    start = judge.rank(model.ranker, trees=model.trees).ndcg
     tried = [Beside(own, share) for share in SHARES]
-    found = [judge.rank(model.ranker, beside, model.trees).ndcg for beside in tried]
-    gains = [sure_gain(quality, start) for quality in found]
+    start, *found = judge.compare(model.ranker, (model.trees,), tried)
+    gains = [sure_gain(ranking.ndcg, start.ndcg) for ranking in found]
     best = int(np.argmax(gains))
     return replace(model, beside=tried[best]) if gains[best] > 0 else model
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -145,21 +145,38 @@ class TuningJudge:
     signals: TuningSignals
     encoder: SharedEncoder
 
-    def rank(
-        self, ranker: SharedRanker, beside: Beside | None = None, trees: Trees | None = None
-    ) -> Ranking:
-        """The tuning users' rankings."""
-        task, model = self.signals.task, RankerModel(self.encoder, ranker, beside, trees)
+    def rank(self, ranker: SharedRanker) -> Ranking:
+        """The tuning users' rankings by a ranker alone."""
+        return self.compare(ranker, (None,))[0]
+
+    def compare(
+        self, ranker: SharedRanker, ways: Sequence[Trees | None], besides: Sequence[Beside] = ()
+    ) -> list[Ranking]:
+        """The tuning users' rankings by several models around one ranker, whose scores they share.
+
+        Args:
+            ways: trees on top of it, one model each; None = none.
+            besides: what is fused into the first of them, one more model each.
+        """
+        task, content = self.signals.task, self._content
+        plain = [RankerModel(self.encoder, ranker, None, trees) for trees in ways]
+        helped = [replace(plain[0], beside=beside) for beside in besides]
+        helpers = {id(b.contender): b.contender.scorer("validation") for b in besides}
         rows = {int(user): row for row, user in enumerate(task.users)}
-        helper = _helper(model, "validation")
 
         def score(users: Ints) -> list[Scores]:
             chosen = [rows[int(user)] for user in users]
-            known = self.signals.known[chosen]
-            scores = _ordered(model, self.signals.kept[chosen], self._content[chosen], known)
-            return [fused(model, scores, helper, users, known)]
+            known, signals = self.signals.known[chosen], self.signals.kept[chosen]
+            base = score_items(ranker, signals, content[chosen])
+            found = [_reordered(model, base, signals, content[chosen], known) for model in plain]
+            given = {key: helper(users) for key, helper in helpers.items()}
+            for model, beside in zip(helped, besides, strict=True):
+                scores = given[id(beside.contender)]
+                found.append(fused(model, found[0], lambda _, s=scores: s, users, known))  # type: ignore[misc]
+            return found
 
-        return rank_all(task, ("",), score, chunk=BLOCK)[""]
+        names = tuple(map(str, range(len(plain) + len(helped))))
+        return list(rank_all(task, names, score, chunk=BLOCK).values())
 
     @cached_property
     def _content(self) -> Scores:
@@ -178,7 +195,17 @@ def _ordered(
     known: sparse.csr_matrix,
 ) -> Scores:
     """The ranker's scores, or its order with the trees' changes. (users, items)."""
-    scores = score_items(model.ranker, signals, content)
+    return _reordered(model, score_items(model.ranker, signals, content), signals, content, known)
+
+
+def _reordered(
+    model: RankerModel,
+    scores: Scores,
+    signals: npt.NDArray[np.float32] | npt.NDArray[np.float16],
+    content: Scores,
+    known: sparse.csr_matrix,
+) -> Scores:
+    """The ranker's scores as the model's trees, if any, put them. (users, items)."""
     return scores if model.trees is None else model.trees.reorder(scores, signals, content, known)
 
 

@@ -74,8 +74,8 @@ def _content(seat: Seat) -> Contender:
 def _mr_mtl(seat: Seat) -> Contender:
     """One lambda for each platform, chosen by its tuning users."""
     release = encoder_of(seat.release, seat.plan.encoder)
-    lambdas = (math.inf, 1.0, 0.1, 0.0)
-    settings = MrMtlSettings(lambdas, epochs=3, training=seat.plan.settings, head=seat.plan.head)
+    lambdas = (math.inf, 1.0, 0.0)
+    settings = MrMtlSettings(lambdas, epochs=2, training=seat.plan.settings, head=seat.plan.head)
     return fit_mr_mtl(seat.workspace, release, settings, seed=seat.plan.seed).contender
 
 

@@ -39,7 +39,7 @@ class TransferOptions(BaseModel):
     quick: bool = False
     rounds: int | None = Field(default=None, ge=1)
     max_users: int = Field(default=DEFAULT_MAX_USERS, ge=0)
-    max_test_users: int = Field(default=4_000, ge=1)
+    max_test_users: int = Field(default=2_500, ge=1)
     data_folder: Path | None = None
     cache: Path = Path(".isthmus-cache")
     out: Path

@@ -112,6 +112,20 @@ def test_the_judge_is_the_same_again_and_for_another_encoder_another(workspace):
     assert not same(one, TuningJudge(signals, model(2).encoder).rank(model(1).ranker))
 
 
+def test_models_that_are_compared_rank_as_each_alone(workspace):
+    judge, own = TuningJudge(TuningSignals(workspace), model(1).encoder), model(2)
+    beside = [Beside(own.contender("own", workspace), share) for share in (0.3, 0.6)]
+    made = with_its_trees(workspace)
+    ways = (made[0].trees, None, made[1].trees)
+    together = judge.compare(model(1).ranker, ways, beside)
+    alone = [judge.compare(model(1).ranker, (trees,))[0] for trees in ways]
+    alone += [judge.compare(model(1).ranker, ways[:1], [one])[1] for one in beside]
+    assert len(together) == len(alone) == 5
+    assert all(same(*pair) for pair in zip(together, alone, strict=True))
+    assert same(together[1], judge.rank(model(1).ranker))
+    assert len({ranking.ndcg.tobytes() for ranking in together}) >= 4
+
+
 def test_a_large_catalogue_tunes_on_fewer_users(workspace, monkeypatch):
     everyone = TuningSignals(workspace).task.users
     monkeypatch.setattr(ranker_model, "TUNING_CELLS", 30 * 12 + 29)
