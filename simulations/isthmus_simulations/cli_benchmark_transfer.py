@@ -57,7 +57,7 @@ def transfer(
     quick: QuickOption = False,
     rounds: RoundsOption = None,
     max_users: UsersOption = 10_000,
-    max_test_users: TestUsersOption = 4_000,
+    max_test_users: TestUsersOption = 2_500,
     data_folder: FolderOption = None,
     workers: WorkersOption = CORES,
     out: OutOption = None,
