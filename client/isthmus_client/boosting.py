@@ -20,8 +20,8 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 
-from isthmus.ranker import SIGNALS, START, SharedRanker
-from isthmus_client.ranker_training import Examples
+from isthmus.ranker import SharedRanker
+from isthmus_client.ranker_training import Examples, listing
 from isthmus_client.ranking import Scores
 from isthmus_client.signals.level import level
 from isthmus_client.signals.table import CONTENT
@@ -33,7 +33,6 @@ Signals = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 Settings = dict[str, float | str | bool]
 
 _BLOCK = 256  # examples whose scores are computed at once
-_PLAIN = np.array([START.get(name, 0.0) for name in SIGNALS], dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ class Trees:
 
     Attributes:
         text: all that were grown, in LightGBM's own form.
-        listed: how many of a user's items they order: those that the plain mixture of round 0
-            puts first, as in the examples from which they grew.
+        listed: how many of a user's items they order: those that a fixed mixture (`LISTING`) puts
+            first, as in the examples from which they grew.
         count: how many of them are used, from the first.
         share: how much of what they say counts.
         stacked: they read the ranker's score and say all; otherwise they add to it.
@@ -107,11 +106,11 @@ class Trees:
 
 
 def _listed(signals: Signals, known: sparse.csr_matrix, most: int) -> npt.NDArray[np.int64]:
-    """Catalogue rows of the items that the plain mixture puts first. (users, listed)."""
-    plain = np.einsum("s,usi->ui", _PLAIN, signals)
-    plain[known.nonzero()] = -np.inf
-    count = min(most, plain.shape[1])
-    best = torch.topk(torch.from_numpy(plain), count, dim=1, sorted=False).indices
+    """Catalogue rows of the items that the fixed mixture puts first. (users, listed)."""
+    scores = listing(signals)
+    scores[known.nonzero()] = -np.inf
+    count = min(most, scores.shape[1])
+    best = torch.topk(torch.from_numpy(scores), count, dim=1, sorted=False).indices
     return np.asarray(best.numpy())
 
 
@@ -204,8 +203,8 @@ def _lessons(
 ) -> Iterator[Lesson]:
     """Signals, purchases and the ranker's scores of rows, and how many rows each example has.
 
-    An example's rows are listed items alone, as in serving: a target that the plain mixture does
-    not list is left out. Were it kept, a low score of the mixture would become a sign of a
+    An example's rows are listed items alone, as in serving: a target that the mixture does not
+    list is left out. Were it kept, a low score of the mixture would become a sign of a
     purchase.
     """
     for begin in range(0, len(examples), _BLOCK):
@@ -226,12 +225,12 @@ def _lessons(
 def _listed_candidates(
     signals: npt.NDArray[np.float32], bought: npt.NDArray[np.bool_], offsets: Scores
 ) -> npt.NDArray[np.bool_]:
-    """Candidates that the plain mixture lists: the hard ones, and targets among them.
+    """Candidates that the fixed mixture lists: the hard ones, and targets among them.
 
     An offset of 0 marks targets and hard candidates: each stands for itself alone.
     (examples, candidates).
     """
-    plain = np.einsum("s,esc->ec", _PLAIN, signals)
+    mixed = listing(signals)
     itself = offsets == 0.0
-    worst = np.where(itself & ~bought, plain, np.inf).min(axis=1, keepdims=True)
-    return np.asarray(itself & (plain >= worst))
+    worst = np.where(itself & ~bought, mixed, np.inf).min(axis=1, keepdims=True)
+    return np.asarray(itself & (mixed >= worst))

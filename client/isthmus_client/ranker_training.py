@@ -1,7 +1,7 @@
 """Training the shared ranker on a platform: the same for a round, for training alone, for pooling.
 
 The loss is a softmax over the catalogue; one user at one cut is one example. Of a large catalogue
-the items that a plain mixture ranks first are all kept, and the many others are represented by
+the items that a fixed mixture ranks first are all kept, and the many others are represented by
 uniform draws, each standing for as many items as it was drawn from (importance sampling of the
 partition function; Bengio and Senecal 2003). Uniform draws alone would hardly ever show the ranker
 the items that compete for the first ten places.
@@ -18,8 +18,7 @@ import torch
 from torch import Tensor
 
 from isthmus.encoder import SharedEncoder
-from isthmus.ranker import SIGNALS, RankerConfig, SharedRanker, initial_ranker
-from isthmus_client.ranker_scoring import score_items
+from isthmus.ranker import LISTING, SIGNALS, SharedRanker
 from isthmus_client.ranking import Scores, Task
 from isthmus_client.sequences import Ints
 from isthmus_client.signals.content import ContentSignals
@@ -35,7 +34,7 @@ class RankerSettings:
 
     users: int = 2400  # of all cuts together at most, drawn; as many of each
     few: int = 200  # at each cut with statistics over few users, drawn
-    hard: int = 300  # candidates that a plain mixture ranks first
+    hard: int = 300  # candidates that a fixed mixture (`LISTING`) ranks first
     uniform: int = 200  # candidates drawn from all others
     targets: int = 20  # of a user at most
     batch_size: int = 32  # users a step
@@ -152,9 +151,8 @@ def _at(
     drawn = np.sort(random.permutation(task.users.size)[:most])
     made, table = _empty(drawn.size, settings), SignalTable(workspace, cut)
     items = np.zeros(made.shares.shape, dtype=np.int32)
-    plain = initial_ranker(RankerConfig(), seed=0)
     for rows, signals in table.blocks(task.users[drawn]):
-        scores = score_items(plain, signals)  # (block, items)
+        scores = listing(signals)  # (block, items)
         for place, row in enumerate(drawn[rows]):
             example = rows.start + place
             chosen, offsets = _candidates(task, int(row), scores[place], settings, random)
@@ -164,6 +162,18 @@ def _at(
             made.offsets[example, : chosen.size] = offsets
             items[example, : chosen.size] = chosen
     return _AtCut(cut, task.users[drawn], items, made)
+
+
+def listing(signals: npt.NDArray[np.float32] | npt.NDArray[np.float16]) -> Scores:
+    """Scores of a fixed mixture, by which hard candidates are found. (users, items).
+
+    Args:
+        signals: (users, signals, items)
+    """
+    scores = np.zeros((signals.shape[0], signals.shape[2]), dtype=np.float32)
+    for name, weight in LISTING.items():
+        scores += np.float32(weight) * signals[:, SIGNALS.index(name)]
+    return scores
 
 
 def _empty(examples: int, settings: RankerSettings) -> Examples:
@@ -181,7 +191,7 @@ def _candidates(
     """Some of a user's targets, the best of the others, and draws from the rest.
 
     Args:
-        scores: of a plain mixture. (items,)
+        scores: of the fixed mixture. (items,)
 
     Returns:
         Catalogue rows and the log of the number of items that each stands for, both (candidates,).

@@ -50,6 +50,20 @@ START = {"popularity": 0.6, "knn": 0.3, "prior_slow": 0.2}
 """Weights of round 0, the same for everybody: a plain mixture that no data went into."""
 
 
+LISTING = {
+    "popularity": 0.3,
+    "popularity_7d": 0.3,
+    "adoption_7d": 0.15,
+    "knn": 0.3,
+    "knn_recent": 0.2,
+    "ease": 0.2,
+    "svd": 0.1,
+    "user_knn": 0.2,
+    "prior_slow": 0.2,
+}
+"""Weights of a mixture that lists the items worth ordering, the same for everybody."""
+
+
 @dataclass(frozen=True)
 class RankerConfig:
     """Shapes of the shared ranker; part of the federation contract."""

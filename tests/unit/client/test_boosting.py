@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy import sparse
 
-from isthmus.ranker import SIGNALS, START, RankerConfig, initial_ranker
+from isthmus.ranker import LISTING, SIGNALS, RankerConfig, initial_ranker
 from isthmus_client.boosting import BOOSTED, STACKED, Trees, grow
 from isthmus_client.ranker_training import Examples
 from isthmus_client.signals.table import CONTENT
@@ -84,7 +84,7 @@ def test_only_listed_items_change_places_and_they_stand_above_all_others(grown, 
     items = int(random.integers(1, 40))
     signals, scores = drawn(3, items, seed)
     met = random.random((3, items)) < random.choice([0.0, 0.3, 0.6])
-    plain = sum(weight * signals[:, SIGNALS.index(name)] for name, weight in START.items())
+    plain = sum(weight * signals[:, SIGNALS.index(name)] for name, weight in LISTING.items())
     for trees in (grown.cautious(), grown.stacked_ways()[0]):
         known = sparse.csr_matrix(met.astype(np.float32))
         made = trees.reorder(scores, signals, signals[:, CONTENT], known)
@@ -107,7 +107,7 @@ def test_without_any_weight_the_ranker_s_order_stays(grown):
 def test_targets_that_are_not_listed_teach_nothing():
     examples = examples_of(60)
     hidden = examples.signals.copy()
-    for name in START:
+    for name in LISTING:
         hidden[:, SIGNALS.index(name), 0] = -50.0  # far below every hard candidate
     lost = Examples(hidden, examples.shares, examples.offsets)
     assert grow(ranker(), lost, listed=HARD, seed=1) is None
