@@ -40,8 +40,8 @@ def newcomer(
 ) -> None:
     """Measure day one: every platform joins in turn after the others have federated.
 
-    The release, as it is and with what is added at home, stands next to what the newcomer can do alone
-    with the same users, and to its own model fully trained on all its users. An interrupted
+    The release, as it is and with what is added at home, stands next to what the newcomer can do
+    alone with the same users, and to its own model fully trained on all its users. An interrupted
     benchmark goes on where it stopped.
 
     Example: isthmus benchmark newcomer --scenario journey --quick
