@@ -51,14 +51,13 @@ START = {"popularity": 0.6, "knn": 0.3, "prior_slow": 0.2}
 
 
 LISTING = {
-    "popularity": 0.3,
-    "popularity_7d": 0.3,
-    "adoption_7d": 0.15,
+    "popularity": 0.5,
+    "popularity_7d": 0.15,
+    "adoption_7d": 0.1,
     "knn": 0.3,
-    "knn_recent": 0.2,
-    "ease": 0.2,
-    "svd": 0.1,
-    "user_knn": 0.2,
+    "knn_recent": 0.1,
+    "ease": 0.1,
+    "user_knn": 0.1,
     "prior_slow": 0.2,
 }
 """Weights of a mixture that lists the items worth ordering, the same for everybody."""
