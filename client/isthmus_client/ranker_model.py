@@ -79,7 +79,7 @@ class Blocks:
     def _scores(self, users: Ints, made: npt.NDArray[np.float32]) -> Scores:
         known = self.table.known(users)
         scores = _ordered(self.model, made, made[:, CONTENT], known)
-        return fused(self.model, scores, self.helper, users, known)
+        return fused(self.model, scores, self.helper and self.helper(users), known)
 
 
 def rank_models(
@@ -98,7 +98,7 @@ def rank_models(
         signals, known = table.of(users), table.known(users)
         parts = zip(models.values(), helpers, contents(users), strict=True)
         return [
-            fused(model, _ordered(model, signals, content, known), helper, users, known)
+            fused(model, _ordered(model, signals, content, known), helper and helper(users), known)
             for model, helper, content in parts
         ]
 
@@ -171,8 +171,7 @@ class TuningJudge:
             found = [_reordered(model, base, signals, content[chosen], known) for model in plain]
             given = {key: helper(users) for key, helper in helpers.items()}
             for model, beside in zip(helped, besides, strict=True):
-                scores = given[id(beside.contender)]
-                found.append(fused(model, found[0], lambda _, s=scores: s, users, known))  # type: ignore[misc]
+                found.append(fused(model, found[0], given[id(beside.contender)], known))
             return found
 
         names = tuple(map(str, range(len(plain) + len(helped))))
@@ -216,23 +215,22 @@ def _helper(model: RankerModel, window: Window) -> Scorer | None:
 def fused(
     model: RankerModel,
     scores: Scores,
-    helper: Scorer | None,
-    users: Ints,
+    own: Scores | None,
     known: sparse.csr_matrix,
 ) -> Scores:
-    """The ranker's scores, or its ranks fused with the helper's. (users, items).
+    """The ranker's scores, or its ranks fused with those of the model beside it. (users, items).
 
     Reciprocal rank fusion (Cormack, Clarke and Buettcher 2009): no common scale is needed.
 
     Args:
         scores: of the ranker. (users, items)
+        own: scores of the model beside it. (users, items)
         known: items that are not new to the user, which take no rank. (users, items)
     """
-    if model.beside is None or helper is None:
+    if model.beside is None or own is None:
         return scores
-    share = np.float32(model.beside.share)
-    own = reciprocal_ranks(helper(users), known)
-    return np.asarray((1 - share) * reciprocal_ranks(scores, known) + share * own)
+    share, ranks = np.float32(model.beside.share), reciprocal_ranks(own, known)
+    return np.asarray((1 - share) * reciprocal_ranks(scores, known) + share * ranks)
 
 
 def reciprocal_ranks(scores: Scores, known: sparse.csr_matrix) -> Scores:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from isthmus_client import figures
-from isthmus_client.figures import Count, Metrics, PairedDifference, Seconds
+from isthmus_client.figures import Count, Figures, Metrics, PairedDifference, Seconds
 
 CELL: Final = "cell.json"
 SIZES: Final = (0, 100, 300, 1000)  # own users; all of them come on top
@@ -21,13 +20,7 @@ GOAL_SECONDS: Final = 600.0  # of computing, to fit what is served with GOAL_SIZ
 GOAL_SAVED: Final = 0.30  # of the computing of training alone, to its quality
 
 
-class _Figures(BaseModel):
-    """See `isthmus_client.figures.Figures`."""
-
-    model_config = figures.Figures.model_config
-
-
-class CellSize(_Figures):
+class CellSize(Figures):
     """What the newcomer has with so many own users.
 
     Attributes:
@@ -42,7 +35,7 @@ class CellSize(_Figures):
     seconds: dict[str, Seconds]
 
 
-class Cell(_Figures):
+class Cell(Figures):
     """One newcomer with one seed.
 
     Attributes:
