@@ -22,7 +22,7 @@ from isthmus.errors import IsthmusError, MessageRefusedError
 from isthmus.messages import PROTOCOL_VERSION, RoundPlan, Update
 from isthmus.parameters import Shared
 from isthmus.records import ARRAYS, METRICS, PLAN, REPLY, ReplyHeader, pack, unpack
-from isthmus_client.outbox import Outbox, require_shared
+from isthmus_client.outbox import Outbox
 from isthmus_client.trainer import LocalTrainer
 
 TrainerFor = Callable[[Context], LocalTrainer]
@@ -69,9 +69,8 @@ class _PlatformSide:
         received, plan = _opened(message)
         trainer = self.trainer_for(context)
         result = trainer.train(received, plan)
-        require_shared(result.parameters)
         update = self.outbox_for(trainer.platform).send_update(
-            result.parameters.minus(received),
+            result.update,
             received=received,
             users=result.users,
             metrics=result.metrics,

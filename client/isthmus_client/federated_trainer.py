@@ -85,7 +85,8 @@ class FederatedTrainer:
             optimiser=optimiser_for(shared, settings),
         )
         done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
-        return LocalResult(split(shared.cpu())[0], int(users.size), {**metrics, **done})
+        update = split(shared.cpu())[0].minus(parameters)
+        return LocalResult(update, int(users.size), {**metrics, **done})
 
     def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
         """Validation metrics of the parameters as received."""

@@ -93,7 +93,8 @@ class RankerTrainer:
         optimiser = ranker_optimiser(ranker, plan.learning_rate, plan.weight_decay)
         loss = train_ranker(ranker, self.examples, parts, optimiser)
         done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
-        return LocalResult(split(ranker)[0], int(rows.size), {**metrics, **done})
+        update = split(ranker)[0].minus(parameters)
+        return LocalResult(update, int(rows.size), {**metrics, **done})
 
     def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
         """Validation metrics of the ranker as received."""

@@ -15,13 +15,13 @@ class LocalResult:
     """What one round of local work produced.
 
     Attributes:
-        parameters: the shared parameters after local training.
+        update: what the platform would add to the parameters that it received.
         users: training users that took part; the aggregation weight. 0 moves nobody.
         metrics: finite scalars by name, e.g. "loss" and, of the parameters as received,
             "validation/ndcg@10" and "validation/users".
     """
 
-    parameters: Shared
+    update: Shared
     users: int
     metrics: Mapping[str, float]
 

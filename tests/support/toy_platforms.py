@@ -43,7 +43,7 @@ class Toy:
             for name, t in parameters.tensors.items()
         }
         metrics = self.evaluate(parameters, plan) if plan.validate else {}
-        return LocalResult(Shared(moved), self.users, {"loss": 0.25, **metrics})
+        return LocalResult(Shared(moved).minus(parameters), self.users, {"loss": 0.25, **metrics})
 
     def evaluate(self, parameters, plan):  # noqa: ARG002 - the seam's face
         away = np.abs(parameters.tensors["encoder/w"] - self.target).mean()
@@ -66,8 +66,8 @@ class Diverges(Toy):
 
     def train(self, parameters, plan):
         result = super().train(parameters, plan)
-        bad = {n: np.full_like(t, np.nan) for n, t in result.parameters.tensors.items()}
-        return replace(result, parameters=Shared(bad))
+        bad = {n: np.full_like(t, np.nan) for n, t in result.update.tensors.items()}
+        return replace(result, update=Shared(bad))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Leaks(Toy):
 
     def train(self, parameters, plan):
         result = super().train(parameters, plan)
-        return replace(result, parameters=Private(dict(result.parameters.tensors)))
+        return replace(result, update=Private(dict(result.update.tensors)))
 
 
 @dataclass(frozen=True)

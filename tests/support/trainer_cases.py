@@ -84,7 +84,7 @@ ODD = {
 def outcome(result):
     """All that a round must repeat; seconds do not."""
     numbers = {name: value for name, value in result.metrics.items() if name != "seconds"}
-    return result.parameters.fingerprint(), result.users, numbers
+    return result.update.fingerprint(), result.users, numbers
 
 
 def secret_platform():

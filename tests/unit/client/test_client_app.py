@@ -39,8 +39,8 @@ def ask(trainer, tmp_path, kind="train", **changes):
 def test_training_answers_with_a_delta(tmp_path):
     reply = ask(Toy("grocer", users=12), tmp_path)
     delta = unpack(reply.content[ARRAYS])
-    trained = Toy("grocer", users=12).train(INITIAL, server_config().plan_for(1)).parameters
-    assert delta.fingerprint() == trained.minus(INITIAL).fingerprint()
+    trained = Toy("grocer", users=12).train(INITIAL, server_config().plan_for(1)).update
+    assert delta.fingerprint() == trained.fingerprint()
     header = reply.content[REPLY]
     assert (header["platform"], header["users"], header["round"]) == ("grocer", 12, 1)
     assert header["base"] == INITIAL.fingerprint()

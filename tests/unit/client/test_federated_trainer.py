@@ -40,7 +40,7 @@ def received():
 def test_platforms_with_the_same_data_draw_their_own_numbers(trainer, received):
     twin = replace(random_platform(users=20, seed=1), name="twin")
     one, two = (t.train(received, ROUND) for t in (trainer, encoder_trainer(twin)))
-    assert one.parameters.fingerprint() != two.parameters.fingerprint()
+    assert one.update.fingerprint() != two.update.fingerprint()
 
 
 def test_validation_is_the_evaluators(trainer, received):
@@ -92,7 +92,7 @@ ODD = {
 def test_odd_platforms_give_finite_numbers(received, name, negatives):
     trainer = encoder_trainer(platform_of(*ODD[name]))
     result = trainer.train(received, replace(ROUND, negatives=negatives))
-    assert result.parameters.is_finite()
+    assert result.update.is_finite()
     assert all(math.isfinite(value) for value in result.metrics.values())
     assert result.users == trainer.workspace.sequences.training_users.size
     assert all(math.isfinite(v) for v in trainer.evaluate(received, ROUND).values())
@@ -102,9 +102,9 @@ def test_odd_platforms_give_finite_numbers(received, name, negatives):
 def test_who_has_nothing_to_learn_from_leaves_the_parameters_alone(received, name, tmp_path):
     result = encoder_trainer(platform_of(*ODD[name])).train(received, ROUND)
     assert result.users == 0
-    assert result.parameters.fingerprint() == received.fingerprint()
+    assert result.update.norm() == 0
     sent = Outbox("shop", tmp_path / "shop.jsonl").send_update(
-        result.parameters.minus(received),
+        result.update,
         received=received,
         users=result.users,
         metrics=result.metrics,
@@ -172,7 +172,7 @@ class Careless(FederatedTrainer):
     def train(self, parameters, plan):
         result = super().train(parameters, plan)
         leaked = {"bias": secret_head(15).bias.detach().numpy()}
-        return replace(result, parameters=Shared({**result.parameters.tensors, **leaked}))
+        return replace(result, update=Shared({**result.update.tensors, **leaked}))
 
 
 def test_a_private_tensor_among_shared_ones_does_not_leave(platform, received, tmp_path, caplog):

@@ -46,7 +46,7 @@ def test_rounds_are_those_of_a_plain_loop(run):
     parameters = INITIAL
     for number in (1, 2, 3):
         plan = server_config().plan_for(number)
-        trained = [(p.train(parameters, plan).parameters, p.users) for p in platforms]
+        trained = [(parameters.plus(p.train(parameters, plan).update), p.users) for p in platforms]
         total = sum(users for _, users in trained)
         parameters = type(INITIAL)(
             {
@@ -134,7 +134,7 @@ class Worse(Toy):
 
     def train(self, parameters, plan):
         result = super().train(parameters, plan)
-        return LocalResult(result.parameters, self.users, {SCORE: 1.0 / plan.round})
+        return LocalResult(result.update, self.users, {SCORE: 1.0 / plan.round})
 
     def evaluate(self, parameters, plan):  # noqa: ARG002 - the seam's face
         return {SCORE: 0.01}
