@@ -9,6 +9,8 @@ IsthmusError
 ├── ResumeError        22  a checkpoint does not belong to this run, or is damaged
 ├── OutboxError        30  something that may not leave a platform tried to
 ├── CertificateError   31  a no-harm certificate's figures did not come out again
+├── BudgetError        32  a release would pass the privacy budget; nothing was computed
+├── LedgerError        33  the privacy ledger was altered, rolled back, or cannot be read or written
 └── NotInstalledError  40  a command needs packages of an extra that is not installed
 
 Code 1 is an error that we did not foresee (please report it), 2 a wrong command line, 130 an
@@ -81,6 +83,18 @@ class CertificateError(IsthmusError):
     """A no-harm certificate's figures did not come out again."""
 
     exit_code = 31
+
+
+class BudgetError(IsthmusError):
+    """A release would pass the privacy budget; nothing was computed for it."""
+
+    exit_code = 32
+
+
+class LedgerError(IsthmusError):
+    """The privacy ledger was altered or rolled back, or cannot be read or written."""
+
+    exit_code = 33
 
 
 class NotInstalledError(IsthmusError):
