@@ -117,7 +117,7 @@ class Outbox:
     def _check_update(self, update: Shared, received: Shared) -> None:
         require_shared(update)
         try:
-            received.require_like(update)
+            received.require_shapes(update)
         except MessageRefusedError as error:
             raise OutboxError(f"the update is not like the parameters received: {error}") from error
         if update.bytes > MAX_UPDATE_BYTES:

@@ -138,7 +138,7 @@ def in_order(updates: Sequence[Update]) -> list[Update]:
         raise FederationError("there is no update to average")
     ordered = sorted(updates, key=lambda update: update.platform)
     for update in ordered[1:]:
-        update.delta.require_like(ordered[0].delta)
+        update.shared.require_shapes(ordered[0].shared)
     return ordered
 
 
@@ -155,7 +155,7 @@ def weights_of(updates: Sequence[Update], weighting: Weighting) -> Weights:
 
 def _nothing(updates: Sequence[Update]) -> Combined:
     """An update of zeros, in which nobody has a share."""
-    tensors = updates[0].delta.tensors
+    tensors = updates[0].shared.tensors
     mean = Shared({name: np.zeros_like(tensor) for name, tensor in tensors.items()})
     return Combined(mean, {update.platform: 0.0 for update in updates})
 
@@ -174,7 +174,7 @@ def scaled_mean(
     """
     factors = weights if scales is None else weights * scales
     total = weights.sum()
-    names = updates[0].delta.tensors
+    names = updates[0].shared.tensors
     mean = Shared({name: _sum(name, updates, factors, total) for name in names})
     shares = {u.platform: float(w / total) for u, w in zip(updates, weights, strict=True)}
     return Combined(mean, shares)
@@ -182,9 +182,9 @@ def scaled_mean(
 
 def _sum(name: str, updates: Sequence[Update], factors: Weights, total: float) -> Tensor:
     """One tensor's weighted sum over the total weight."""
-    found = np.zeros(updates[0].delta.tensors[name].shape, np.float64)
+    found = np.zeros(updates[0].shared.tensors[name].shape, np.float64)
     for update, factor in zip(updates, factors, strict=True):
-        found += update.delta.tensors[name].astype(np.float64) * factor
+        found += update.shared.tensors[name].astype(np.float64) * factor
     found /= total
     return found.astype(np.float32)
 

@@ -25,7 +25,7 @@ class PlatformRecord:
 
     users: int
     metrics: Metrics
-    update_norm: float  # Euclidean, of its delta
+    update_norm: float  # Euclidean, of its delta; 0 for a share of a sum, which has none
     bytes_down: int
     bytes_up: int
     share: float | None = None

@@ -163,7 +163,7 @@ def _filled(like: Shared, value: float) -> Shared:
 
 def _combine(rule: Callable[[Wide, Wide], Wide], left: Shared, right: Shared) -> Shared:
     """The rule on each pair of tensors in float64, rounded to float32 once."""
-    left.require_like(right)
+    left.require_shapes(right)
     return Shared(
         {
             name: rule(tensor.astype(np.float64), right.tensors[name].astype(np.float64)).astype(

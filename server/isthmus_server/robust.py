@@ -53,7 +53,7 @@ class NormBounded(Rule):
 
     def of_counted(self, updates: Sequence[Update], weights: Weights) -> Combined:
         """The mean of the cut updates; whoever was cut keeps its weight."""
-        norms = np.array([update.delta.norm() for update in updates])
+        norms = np.array([update.shared.norm() for update in updates])
         return scaled_mean(updates, weights, cuts(norms, self.factor))
 
 
@@ -183,8 +183,8 @@ def geometry(updates: Sequence[Update]) -> tuple[Weights, Matrix]:
         (platforms,) and (platforms, platforms).
     """
     gram = np.zeros((len(updates), len(updates)))
-    for name in updates[0].delta.tensors:
-        rows = np.stack([u.delta.tensors[name].ravel().astype(np.float64) for u in updates])
+    for name in updates[0].shared.tensors:
+        rows = np.stack([u.shared.tensors[name].ravel().astype(np.float64) for u in updates])
         gram += rows @ rows.T
     norms = np.sqrt(np.diag(gram))
     scale = np.outer(norms, norms)
@@ -233,15 +233,15 @@ def _by_value(
     """A rule on every value by itself. `rule`: (platforms, values) -> (values,)."""
 
     def tensor(name: str) -> Tensor:
-        parts = [update.delta.tensors[name].ravel() for update in updates]
+        parts = [update.shared.tensors[name].ravel() for update in updates]
         found = np.empty(parts[0].size, np.float32)
         for start in range(0, found.size, _COLUMNS):
             block = np.stack([part[start : start + _COLUMNS] for part in parts])
             found[start : start + _COLUMNS] = rule(block.astype(np.float64))
-        return found.reshape(updates[0].delta.tensors[name].shape)
+        return found.reshape(updates[0].shared.tensors[name].shape)
 
     shares = {u.platform: float(w / weights.sum()) for u, w in zip(updates, weights, strict=True)}
-    return Combined(Shared({name: tensor(name) for name in updates[0].delta.tensors}), shares)
+    return Combined(Shared({name: tensor(name) for name in updates[0].shared.tensors}), shares)
 
 
 def _require(rule: Aggregation, name: str, good: bool, expected: str) -> None:

@@ -26,7 +26,7 @@ from enum import StrEnum
 
 from isthmus.errors import FederationError, MessageRefusedError
 from isthmus.messages import MAX_UPDATE_BYTES, RoundPlan, Update
-from isthmus.parameters import Shared
+from isthmus.parameters import GridSum, Shared
 from isthmus_server.aggregate import Combined
 from isthmus_server.config import ServerConfig
 from isthmus_server.history import (
@@ -166,13 +166,21 @@ def _check(opened: OpenRound, base: Shared, sender: str, update: Update) -> None
         raise MessageRefusedError("it started from other parameters than those sent")
     if type(update.users) is not int or update.users < 0:
         raise MessageRefusedError(f"users is {update.users!r}, must be a count of 0 or more")
-    base.require_like(update.delta)
-    if update.delta.bytes > MAX_UPDATE_BYTES:
-        raise MessageRefusedError(f"update has {update.delta.bytes} bytes")
-    if not update.delta.is_finite():
-        raise MessageRefusedError("update holds NaN or infinite values")
+    _check_delta(opened.plan, base, update.delta)
     if odd := [name for name, value in update.metrics.items() if not math.isfinite(value)]:
         raise MessageRefusedError(f"metrics are not finite: {odd}")
+
+
+def _check_delta(plan: RoundPlan, base: Shared, delta: Shared | GridSum) -> None:
+    """Raise MessageRefusedError where an update's tensors are not what the round asked for."""
+    wanted = GridSum if plan.privacy == "pooled" else Shared
+    if type(delta) is not wanted:
+        raise MessageRefusedError(f"it is a {type(delta).__name__}, expected a {wanted.__name__}")
+    base.require_shapes(delta)
+    if delta.bytes > MAX_UPDATE_BYTES:
+        raise MessageRefusedError(f"update has {delta.bytes} bytes")
+    if isinstance(delta, Shared) and not delta.is_finite():
+        raise MessageRefusedError("update holds NaN or infinite values")
 
 
 def aggregate(config: ServerConfig, state: RunState) -> RunState:
@@ -249,7 +257,7 @@ def _record(
         name: PlatformRecord(
             users=update.users,
             metrics=dict(sorted(update.metrics.items())),
-            update_norm=update.delta.norm(),
+            update_norm=update.delta.norm() if isinstance(update.delta, Shared) else 0.0,
             bytes_down=bytes_down.get(name, 0),
             bytes_up=bytes_up,
             share=shares.get(name),

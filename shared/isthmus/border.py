@@ -42,9 +42,9 @@ def merge(model: nn.Module, shared: Shared, private: Private | None = None) -> N
         MessageRefusedError: names or shapes differ from the model's.
     """
     mine, own = split(model)
-    mine.require_like(shared)
+    mine.require_shapes(shared)
     if private is not None:
-        Shared(own.tensors).require_like(Shared(private.tensors))
+        Shared(own.tensors).require_shapes(Shared(private.tensors))
     values = {**shared.tensors, **(private.tensors if private is not None else {})}
     with torch.no_grad():
         for name, parameter, _ in _sided(model):

@@ -8,13 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from typing import Final, Literal, get_args
 
 from isthmus.errors import MessageRefusedError
-from isthmus.parameters import Shared
+from isthmus.parameters import GridSum, Shared
 
 Scalar = str | int | float | bool
+Trust = Literal["none", "local", "pooled"]
+"""Whom a run's users must trust: `local`: nobody outside their platform, which adds all the noise;
+`pooled`: that no more than the agreed number of platforms collude, as each adds a share of it;
+`none`: everybody, as there is no noise."""
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAX_UPDATE_BYTES = 100 * 1024 * 1024  # bytes of one update; larger payloads fail in Flower's SQLite
 
 
@@ -33,6 +38,11 @@ class RoundPlan:
     negatives: int = 512  # uniform negatives, shared by a batch
     proximal: float = 0.0  # FedProx mu towards the round's parameters; 0 = off
     validate: bool = True  # evaluate the received parameters on the platform's validation window
+    privacy: str = "none"  # trust mode; with any other, a round is one noised gradient
+    clipping_norm: float = 0.0  # C: the largest norm of a user's gradient
+    noise_multiplier: float = 0.0  # of the whole noise over C
+    sampling_rate: float = 0.0  # of users, Poisson
+    shares: int = 1  # honest platforms whose noise makes the whole
     protocol: int = PROTOCOL_VERSION
 
     def __post_init__(self) -> None:
@@ -52,6 +62,25 @@ class RoundPlan:
         for name in ("batch_size", "negatives"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         _require(self.max_steps >= 0, "max_steps", self.max_steps, "0 (no limit) or more")
+        self._require_privacy()
+
+    @property
+    def private(self) -> bool:
+        """Whether the round's update is a noised gradient."""
+        return self.privacy != "none"
+
+    def _require_privacy(self) -> None:
+        """A round is private wholly or not at all."""
+        _require(self.privacy in get_args(Trust), "privacy", self.privacy, "none, local or pooled")
+        for name in _PRIVACY:
+            value = getattr(self, name)
+            good = math.isfinite(value) and (value > 0 if self.private else value == 0)
+            _require(good, name, value, "above 0" if self.private else "0 without privacy")
+        _require(self.sampling_rate <= 1, "sampling_rate", self.sampling_rate, "1 at most")
+        _require(self.shares >= 1, "shares", self.shares, "1 or more")
+        _require(self.privacy == "pooled" or self.shares == 1, "shares", self.shares, "1")
+        # What is measured on users is a release of its own, which nobody accounts for.
+        _require(not (self.private and self.validate), "validate", self.validate, "off")
 
     def to_record(self) -> dict[str, Scalar]:
         """As flat scalars."""
@@ -81,6 +110,7 @@ def _require(good: bool, name: str, value: object, expected: str) -> None:
         raise MessageRefusedError(f"round plan: {name} is {value}, must be {expected}")
 
 
+_PRIVACY: Final = ("clipping_norm", "noise_multiplier", "sampling_rate")
 _PLAIN: dict[str, type] = {"run_id": str, "round": int, "seed": int}
 
 
@@ -89,7 +119,8 @@ class Update:
     """What one platform contributes to one round, after the outbox has checked it.
 
     Attributes:
-        delta: local parameters minus the round's parameters.
+        delta: local parameters minus the round's parameters; where noise is pooled, a sum of
+            negative gradients on the grid with a share of it.
         users: training users behind it; the aggregation weight. 0 counts nothing.
         base: fingerprint of the parameters that it started from.
         metrics: additive counts and means declared in the contract, by name.
@@ -97,7 +128,18 @@ class Update:
 
     platform: str
     round: int
-    delta: Shared
+    delta: Shared | GridSum
     users: int
     base: str
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shared(self) -> Shared:
+        """The delta of an update that may be read alone.
+
+        Raises:
+            MessageRefusedError: it holds a share of noise, and only a sum may be read.
+        """
+        if isinstance(self.delta, GridSum):
+            raise MessageRefusedError(f"{self.platform!r} sent a sum on the grid: only sums of all")
+        return self.delta

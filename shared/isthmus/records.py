@@ -2,7 +2,8 @@
 
 A message from the server holds the records ARRAYS (the round's parameters) and PLAN; a platform's
 reply holds ARRAYS (its delta), REPLY and METRICS. A tensor travels as NumPy's `.npy` bytes, version
-1.0, little-endian float32 in C order; anything else is refused before it is read.
+1.0, little-endian in C order: float32, or int64 for all of a sum on the privacy grid; anything else
+is refused before it is read.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from io import BytesIO
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
+import numpy.typing as npt
 from numpy.lib import format as npy
 
 from isthmus.errors import MessageRefusedError
 from isthmus.messages import MAX_UPDATE_BYTES, PROTOCOL_VERSION, Scalar
-from isthmus.parameters import Shared, Tensor
+from isthmus.parameters import GridSum, Shared
 
 ARRAYS: Final = "arrays"
 PLAN: Final = "plan"
@@ -27,7 +29,7 @@ METRICS: Final = "metrics"
 
 _MAX_HEADER: Final = 4096  # bytes of a .npy header; ours have 128
 _STYPE: Final = "numpy.ndarray"  # the name that Flower gives to .npy bytes
-_DTYPE: Final = "float32"
+_CODES: Final = {"float32": "<f4", "int64": "<i8"}
 
 
 class WireTensor(NamedTuple):
@@ -87,17 +89,18 @@ class ReplyHeader:
         return header
 
 
-def pack(parameters: Shared) -> dict[str, WireTensor]:
+def pack(parameters: Shared | GridSum) -> dict[str, WireTensor]:
     """Each tensor as bytes, by name."""
-    return {name: _packed(tensor) for name, tensor in parameters.tensors.items()}
+    dtype = np.dtype(parameters.dtype).name
+    return {name: _packed(tensor, dtype) for name, tensor in parameters.tensors.items()}
 
 
-def _packed(tensor: Tensor) -> WireTensor:
-    values = np.ascontiguousarray(tensor, dtype="<f4")
+def _packed(tensor: npt.NDArray[Any], dtype: str) -> WireTensor:
+    values = np.ascontiguousarray(tensor, dtype=_CODES[dtype])
     header = BytesIO()
-    layout = {"descr": "<f4", "fortran_order": False, "shape": tensor.shape}
+    layout = {"descr": _CODES[dtype], "fortran_order": False, "shape": tensor.shape}
     npy.write_array_header_1_0(header, layout)
-    return WireTensor(_DTYPE, tensor.shape, _STYPE, header.getvalue() + values.tobytes())
+    return WireTensor(dtype, tensor.shape, _STYPE, header.getvalue() + values.tobytes())
 
 
 def unpack(arrays: Mapping[str, WireTensorLike], *, max_bytes: int = MAX_UPDATE_BYTES) -> Shared:
@@ -107,23 +110,42 @@ def unpack(arrays: Mapping[str, WireTensorLike], *, max_bytes: int = MAX_UPDATE_
         MessageRefusedError: more bytes than the maximum, or a tensor whose bytes are not exactly
             float32 values of its stated shape.
     """
+    return Shared(_tensors(arrays, "float32", max_bytes))
+
+
+def unpack_update(
+    arrays: Mapping[str, WireTensorLike], *, max_bytes: int = MAX_UPDATE_BYTES
+) -> Shared | GridSum:
+    """As `unpack`, and a sum on the grid where all tensors say that they are int64.
+
+    Raises:
+        MessageRefusedError: as `unpack`.
+    """
+    if arrays and all(array.dtype == "int64" for array in arrays.values()):
+        return GridSum(_tensors(arrays, "int64", max_bytes))
+    return unpack(arrays, max_bytes=max_bytes)
+
+
+def _tensors(
+    arrays: Mapping[str, WireTensorLike], dtype: str, max_bytes: int
+) -> dict[str, npt.NDArray[Any]]:
     total = sum(len(array.data) for array in arrays.values())
     if total > max_bytes:
         raise MessageRefusedError(f"arrays have {total} bytes, at most {max_bytes} pass")
-    return Shared({name: _unpacked(name, array) for name, array in arrays.items()})
+    return {name: _unpacked(name, array, dtype) for name, array in arrays.items()}
 
 
-def _unpacked(name: str, array: WireTensorLike) -> Tensor:
-    shape, offset = _read_header(name, array.data)
+def _unpacked(name: str, array: WireTensorLike, dtype: str) -> npt.NDArray[Any]:
+    shape, offset = _read_header(name, array.data, dtype)
     stated = (array.dtype, tuple(array.shape), array.stype)
-    if stated != (_DTYPE, shape, _STYPE):
-        raise MessageRefusedError(f"tensor {name!r} states {stated}, but holds float32 {shape}")
-    if len(array.data) - offset != 4 * math.prod(shape):
+    if stated != (dtype, shape, _STYPE):
+        raise MessageRefusedError(f"tensor {name!r} states {stated}, but holds {dtype} {shape}")
+    if len(array.data) - offset != np.dtype(dtype).itemsize * math.prod(shape):
         raise MessageRefusedError(f"tensor {name!r}: {len(array.data)} bytes do not fill {shape}")
-    return np.frombuffer(array.data, dtype="<f4", offset=offset).reshape(shape)
+    return np.frombuffer(array.data, dtype=_CODES[dtype], offset=offset).reshape(shape)
 
 
-def _read_header(name: str, data: bytes) -> tuple[tuple[int, ...], int]:
+def _read_header(name: str, data: bytes, expected: str) -> tuple[tuple[int, ...], int]:
     """The shape, and where the values start."""
     stream = BytesIO(data[:_MAX_HEADER])
     try:
@@ -131,8 +153,8 @@ def _read_header(name: str, data: bytes) -> tuple[tuple[int, ...], int]:
         shape, fortran, dtype = npy.read_array_header_1_0(stream, max_header_size=_MAX_HEADER)
     except ValueError as error:
         raise MessageRefusedError(f"tensor {name!r} is not in .npy form") from error
-    if version != (1, 0) or fortran or dtype != np.dtype("<f4"):
-        raise MessageRefusedError(f"tensor {name!r} is {dtype}, expected float32 in C order")
+    if version != (1, 0) or fortran or dtype != np.dtype(_CODES[expected]):
+        raise MessageRefusedError(f"tensor {name!r} is {dtype}, expected {expected} in C order")
     return shape, stream.tell()
 
 

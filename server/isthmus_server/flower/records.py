@@ -18,6 +18,7 @@ from isthmus.records import (
     finite_metrics,
     pack,
     unpack,
+    unpack_update,
 )
 
 
@@ -53,7 +54,7 @@ def update_of(reply: Message, run_id: str) -> Update:
     return Update(
         platform=header.platform,
         round=header.round,
-        delta=from_arrays(arrays),
+        delta=unpack_update(arrays),
         users=header.users,
         base=header.base,
         metrics=metrics,

@@ -63,7 +63,7 @@ class SecureSource:
 
     def uniforms(self, count: int) -> Floats:
         """Uniform numbers on the grid of 2^-53 above 0 and up to 1. (count,)."""
-        return ((self.words(count) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
+        return np.asarray(((self.words(count) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53)
 
     def normals(self, count: int) -> Floats:
         """Standard normal numbers in float64, by Box and Muller (1958). (count,).

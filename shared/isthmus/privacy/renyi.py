@@ -20,11 +20,16 @@ from isthmus.privacy.events import Event
 Values = npt.NDArray[np.float64]
 
 ORDERS: Final[tuple[float, ...]] = (
-    *(1 + tenth / 10 for tenth in range(1, 100)),
+    2.0,
+    *(quarter / 4 for quarter in range(11, 44)),  # 2.75, 3.0, ... 10.75
     *(float(order) for order in range(11, 65)),
     *(80.0, 96.0, 128.0, 192.0, 256.0, 512.0, 1024.0, 2048.0),
 )
-"""Orders at which divergences are held; finer between 1 and 11, where large losses decide."""
+"""Orders at which divergences are held; finer up to 11, where large losses decide.
+
+The best order is about 1 + 2 log(1 / delta) / epsilon, so those below 2.75 serve an epsilon above
+15 alone, and the series behind fractional ones does not always converge there.
+"""
 
 
 def divergences(events: Iterable[Event]) -> Values:

@@ -90,7 +90,7 @@ def test_finiteness(bad):
 )
 def test_other_names_or_shapes_are_refused(other):
     mine = shared(a=[3.0, 4.0], b=[[1.0]])
-    for operation in (mine.plus, mine.minus, mine.require_like):
+    for operation in (mine.plus, mine.minus, mine.require_shapes):
         with pytest.raises(MessageRefusedError, match="has shape"):
             operation(other)
 
