@@ -76,3 +76,10 @@ def converted(divergence: Values, delta: float) -> float:
         return float("inf")
     bound, _ = compute_epsilon(np.asarray(ORDERS)[usable], divergence[usable], delta)
     return float(bound)
+
+
+def surcharge(delta: float) -> Values:
+    """What the same conversion adds to the divergence at each order, for small delta. (orders,)"""
+    orders = np.asarray(ORDERS)
+    added: Values = np.log1p(-1 / orders) - np.log(delta * orders) / (orders - 1)
+    return added
