@@ -11,6 +11,8 @@ IsthmusError
 ├── CertificateError   31  a no-harm certificate's figures did not come out again
 ├── BudgetError        32  a release would pass the privacy budget; nothing was computed
 ├── LedgerError        33  the privacy ledger was altered, rolled back, or cannot be read or written
+├── PrivacyError       34  a step whose privacy bound would not hold was not taken
+├── AuditError         35  an attack disproves a run's privacy claim; nothing may be released
 └── NotInstalledError  40  a command needs packages of an extra that is not installed
 
 Code 1 is an error that we did not foresee (please report it), 2 a wrong command line, 130 an
@@ -95,6 +97,18 @@ class LedgerError(IsthmusError):
     """The privacy ledger was altered or rolled back, or cannot be read or written."""
 
     exit_code = 33
+
+
+class PrivacyError(IsthmusError):
+    """A training step whose privacy bound would not hold; it was not taken."""
+
+    exit_code = 34
+
+
+class AuditError(IsthmusError):
+    """A run's privacy claim is contradicted; nothing may be released under it."""
+
+    exit_code = 35
 
 
 class NotInstalledError(IsthmusError):
