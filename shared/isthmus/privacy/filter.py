@@ -3,9 +3,10 @@
 A privacy loss distribution proves its epsilon for a schedule that was fixed before the first
 release. Where a later release is chosen by what earlier ones gave out (another try, another noise,
 one more run), stopping before their composed distribution passes the budget does not keep it in
-general: Privacy Filters are Captured by Residues (arXiv 2602.15815). Renyi divergences of an order that was fixed beforehand may be added up path by path: V. Feldman and
-T. Zrnic, Individual Privacy Accounting via a Renyi Filter (NeurIPS 2021); J. Whitehouse, A. Ramdas,
-R. Rogers and Z. S. Wu, Fully Adaptive Composition in Differential Privacy (ICML 2023).
+general: Privacy Filters are Captured by Residues (arXiv 2602.15815). Renyi divergences of an order
+that was fixed beforehand may be added up path by path: V. Feldman and T. Zrnic, Individual Privacy
+Accounting via a Renyi Filter (NeurIPS 2021); J. Whitehouse, A. Ramdas, R. Rogers and Z. S. Wu,
+Fully Adaptive Composition in Differential Privacy (ICML 2023).
 """
 
 from __future__ import annotations
