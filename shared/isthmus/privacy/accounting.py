@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from isthmus.errors import ScenarioError
-from isthmus.privacy.calibration import PRECISION, Loss, least_noise
+from isthmus.privacy.calibration import Loss, least_noise
 from isthmus.privacy.events import MOST_ROUNDS, Event
-from isthmus.privacy.loss_distribution import loss_of, loss_with
+from isthmus.privacy.loss_distribution import loss_of, rough_loss
 from isthmus.privacy.renyi import converted, divergences
 
 ACCOUNTANTS: Final = ("pld", "rdp")
@@ -128,24 +128,13 @@ def noise_multiplier_for(
             hint="a larger target, or users of whom nothing was released yet",
         )
 
-    loss = _reached(before, delta, sampling_rate, count, accountant)
-    start = _enough_noise(target_epsilon, delta, count)
-    found = least_noise(loss, target_epsilon, start)
-    while (
-        epsilon((*before, Event(found, sampling_rate, count)), delta, accountant) > target_epsilon
-    ):
-        found *= 1 + PRECISION
-    return found
+    def exact(noise: float) -> float:
+        return epsilon((*before, Event(noise, sampling_rate, count)), delta, accountant)
 
-
-def _reached(
-    before: tuple[Event, ...], delta: float, rate: float, count: int, accountant: str
-) -> Loss:
-    """Epsilon by noise multiplier, on a grid of a step that the search may choose."""
-    if accountant == "rdp":
-        spent = divergences(before)
-        return lambda noise, _: converted(spent + divergences([Event(noise, rate, count)]), delta)
-    return loss_with(before, delta, rate, count)
+    rough: Loss = exact
+    if accountant == "pld":
+        rough = rough_loss(before, delta, sampling_rate, count, target_epsilon)
+    return least_noise(exact, rough, target_epsilon, _enough_noise(target_epsilon, delta, count))
 
 
 def _enough_noise(target_epsilon: float, delta: float, count: int) -> float:

@@ -19,8 +19,9 @@ from isthmus.privacy.events import Event
 Counts = dict[tuple[float, float], int]
 """How often each (noise multiplier, sampling rate) was used."""
 
-POINTS: Final = 4000  # grid points up to epsilon: the bound then lies within 0.1 % of the limit
+POINTS: Final = 2000  # grid points up to epsilon: the bound then lies within 0.1 % of the limit
 WIDEST: Final = 200_000  # grid points of one step's loss, at most: memory and time
+_ROUGH: Final = 8.0  # a search's grid is that much wider
 _GRIDS: Final = 6  # tries of a grid, at most
 _SETTLED: Final = 0.97  # a finer grid that lowers epsilon by less is fine enough
 _WIDER: Final = 4.0  # a mixture's grid, whose points cost more
@@ -43,14 +44,16 @@ def loss_of(events: tuple[Event, ...], delta: float, bound: float) -> float:
     return float(total.get_epsilon_for_delta(delta))
 
 
-def loss_with(before: tuple[Event, ...], delta: float, rate: float, count: int) -> Loss:
-    """Epsilon of `before` and `count` more steps, by noise multiplier and grid."""
+def rough_loss(
+    before: tuple[Event, ...], delta: float, rate: float, count: int, bound: float
+) -> Loss:
+    """Epsilon of `before` and `count` more steps, by noise multiplier, on a cheap wide grid."""
     known: dict[float, Any] = {}
+    counts = _merged(before)
 
-    def loss(noise_multiplier: float, bound: float) -> float:
+    def loss(noise_multiplier: float) -> float:
         more = _merged((Event(noise_multiplier, rate, count),))
-        counts = _merged(before)
-        step = _grid_step({**counts, **more}, bound)
+        step = _grid_step({**counts, **more}, bound * _ROUGH)
         if step not in known:
             known[step] = _composed(counts, step)
         return float(known[step].compose(_composed(more, step)).get_epsilon_for_delta(delta))
