@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from isthmus_client.cli_certificate import certificate
+from isthmus_client.cli_privacy import privacy
 from isthmus_client.cli_trial import trial
 
 app = typer.Typer(
@@ -21,3 +22,4 @@ def _root() -> None:
 
 app.command()(certificate)
 app.command()(trial)
+app.add_typer(privacy, name="privacy")

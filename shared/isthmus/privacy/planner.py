@@ -64,7 +64,10 @@ class Wish:
         least = self.users + self.platforms - 1  # every other platform has somebody
         _between("cohort users", self.everybody, least, 10**15)
         if self.platforms == 1 and self.cohort_users not in (None, self.users):
-            raise ScenarioError("cohort users make sense for several platforms alone")
+            raise ScenarioError(
+                f"cohort users are {self.cohort_users} with a single platform",
+                hint="say how many platforms pool their noise: --platforms",
+            )
 
     @property
     def everybody(self) -> int:

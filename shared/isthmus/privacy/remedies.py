@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from isthmus.privacy.planner import USEFUL, Plan, Wish, noise_norm, row
@@ -11,6 +11,34 @@ LEAST_PARAMETERS: Final = 1_000  # an adapter of rank 2 from 384 to 64 has 896
 LEAST_ROUNDS: Final = 10  # fewer steps train nothing
 MOST_PLATFORMS: Final = 100  # a cohort that somebody could bring together
 _TRIES: Final = 8
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """Changes of which each alone makes a plan useful; None where it cannot.
+
+    Attributes:
+        parameters: the most that may be trained.
+        rounds: that many, near the most.
+        platforms: of this one's size, at least, that pool their noise.
+    """
+
+    parameters: int | None
+    rounds: int | None
+    platforms: int | None
+
+
+def remedies(plan: Plan) -> Remedies:
+    """What would make the plan useful, each change taken alone.
+
+    Pooled noise is to withstand the plan's colluding platforms, and one at least: a platform that
+    takes part is an onlooker, too.
+
+    Raises:
+        ScenarioError: what the plan itself would have raised.
+    """
+    pool = more_platforms(plan, max(1, plan.wish.colluding))
+    return Remedies(fewer_parameters(plan), fewer_rounds(plan), pool)
 
 
 def fewer_parameters(plan: Plan) -> int | None:
