@@ -25,9 +25,9 @@ _HINT = (
 
 
 @lru_cache(_CACHED)
-def tight(events: tuple[Event, ...], delta: float) -> float:
-    """Epsilon by privacy loss distributions. Takes up to seconds the first time."""
-    return epsilon(events, delta)
+def bound(events: tuple[Event, ...], delta: float, accountant: str = "pld") -> float:
+    """Epsilon of all events; tight, and slow the first time, with "pld"."""
+    return epsilon(events, delta, accountant)
 
 
 @dataclass(frozen=True)
@@ -113,18 +113,18 @@ class Gate:
         else:
             plan = (*account.planned(), more)
             fits = RdpFilter.opened(budget.epsilon, budget.delta, plan).ahead is not None
-            after = 0.0 if fits else tight(merged(plan), plan_delta(budget.delta))
+            after = 0.0 if fits else bound(merged(plan), plan_delta(budget.delta))
         if not fits:
             raise _refusal(key, account, budget, what, after)
 
     def standing(self, key: Key, account: Account, budget: Budget) -> Standing:
         """How a key stands."""
         charges = merged(account.charges)
-        held = tight(merged((*charges, *account.held())), budget.delta)
+        held = bound(merged((*charges, *account.held())), budget.delta)
         return Standing(
             key=key,
             budget=budget,
-            spent=tight(charges, budget.delta),
+            spent=bound(charges, budget.delta),
             spent_adaptive=self.filter(key, account, budget).bound(),
             held=held,
             left=max(0.0, budget.epsilon - held),
@@ -133,16 +133,6 @@ class Gate:
             resent=account.resent,
             runs=len(account.runs),
         )
-
-
-def over_platforms(events: tuple[Event, ...], delta: float, platforms: int) -> float:
-    """Epsilon for a person on so many platforms, if each charged as much as this one.
-
-    Guarantees:
-        For all that these platforms gave out together, about all of the person's histories, if
-        their schedules were fixed before their first rounds.
-    """
-    return tight(tuple(replace(each, count=platforms * each.count) for each in events), delta)
 
 
 def _charged(current: RdpFilter, events: Iterable[Event]) -> RdpFilter:
@@ -154,8 +144,8 @@ def _charged(current: RdpFilter, events: Iterable[Event]) -> RdpFilter:
 
 def _refusal(key: Key, account: Account, budget: Budget, what: str, after: float) -> BudgetError:
     charges = merged(account.charges)
-    spent = tight(charges, budget.delta)
-    held = tight(merged((*charges, *account.held())), budget.delta)
+    spent = bound(charges, budget.delta)
+    held = bound(merged((*charges, *account.held())), budget.delta)
     reserved = f", and schedules hold it up to {held:.4g}" if account.held() else ""
     return BudgetError(
         f"{what} would bring epsilon to {after:.4g} at delta {budget.delta:.3g}, and the budget of "
