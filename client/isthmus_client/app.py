@@ -68,14 +68,17 @@ class _PlatformSide:
     def _train(self, message: Message, context: Context) -> RecordDict:
         received, plan = _opened(message)
         trainer = self.trainer_for(context)
-        result = trainer.train(received, plan)
-        update = self.outbox_for(trainer.platform).send_update(
-            result.update,
-            received=received,
-            users=result.users,
-            metrics=result.metrics,
-            plan=plan,
-        )
+        outbox = self.outbox_for(trainer.platform)
+        update = outbox.send_again(received=received, plan=plan)
+        if update is None:
+            result = trainer.train(received, plan)
+            update = outbox.send_update(
+                result.update,
+                received=received,
+                users=result.users,
+                metrics=result.metrics,
+                plan=plan,
+            )
         arrays = {name: Array(*wire) for name, wire in pack(update.delta).items()}
         return RecordDict({ARRAYS: ArrayRecord(arrays), **_reply(update, plan)})
 

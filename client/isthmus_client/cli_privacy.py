@@ -136,7 +136,7 @@ def _show(found: Plan, persons: dict[int, float], colluding: dict[int, float]) -
         f"delta {found.delta:.3g}, trust mode {mode}\n"
     )
     rows = [*found.rows, *found.others]
-    table = _table("epsilon", "batch", "sampling rate", "noise multiplier", "noise norm", "verdict")
+    table = _table("epsilon", "batch", "rate", "noise multiplier", "noise norm", "verdict")
     for number, row in enumerate(rows, start=1):
         table.add_row(*_cells(row, best=row is found.best))
         if number == len(found.rows):
@@ -155,7 +155,7 @@ def _cells(row: Row, *, best: bool) -> tuple[str, ...]:
         f"{row.sampling_rate:.3g}",
         f"{row.noise_multiplier:.3g}",
         f"{row.noise_norm:.2f}",
-        f"{verdict}, best" if best else verdict,
+        f"{verdict}, {'best' if row.useful else 'least'}" if best else verdict,
     )
 
 

@@ -68,7 +68,7 @@ class FederatedTrainer:
     def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
         """Validate the received parameters (if the plan says so), then train from them."""
         started = time.perf_counter()
-        shared = self._load(parameters)
+        shared = self.load(parameters)
         metrics = self._validate(shared) if plan.validate else {}
         shared.to(self.device)
         settings = settings_of(plan)
@@ -91,7 +91,7 @@ class FederatedTrainer:
     def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
         """Validation metrics of the parameters as received."""
         del plan  # the window is the platform's own
-        return self._validate(self._load(parameters))
+        return self._validate(self.load(parameters))
 
     @cached_property
     def _content(self) -> Tensor:
@@ -106,7 +106,12 @@ class FederatedTrainer:
         names = ("ndcg@10", "hr@10", "mrr", "users")
         return {f"validation/{name}": ranking.summary()[name] for name in names}
 
-    def _load(self, parameters: Shared) -> SharedEncoder:
+    def load(self, parameters: Shared) -> SharedEncoder:
+        """The encoder with these parameters.
+
+        Raises:
+            MessageRefusedError: names or shapes are not the encoder's.
+        """
         shared = initial_encoder(self.config, seed=0)
         merge(shared, parameters)
         return shared

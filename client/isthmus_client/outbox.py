@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from isthmus.errors import MessageRefusedError, OutboxError
 from isthmus.files import digest
 from isthmus.messages import MAX_UPDATE_BYTES, RoundPlan, Update
-from isthmus.parameters import Shared
+from isthmus.parameters import GridSum, Shared
 from isthmus.postprocessors import NoPrivacy, Postprocessor, postprocess
 from isthmus.records import finite_metrics
 from isthmus_client.receipts import append_receipt
@@ -33,6 +33,48 @@ DECLARED_METRICS: Final = frozenset(
 
 
 @dataclass(frozen=True)
+class Settled:
+    """What a departure cost.
+
+    Attributes:
+        epsilon: spent on the platform's users so far, this departure included.
+        ledger: hash of the ledger's last row.
+    """
+
+    epsilon: float
+    ledger: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What left for a round before.
+
+    Attributes:
+        users: as it said.
+    """
+
+    delta: Shared | GridSum
+    users: int
+    settled: Settled
+
+
+class Charge(Protocol):
+    """The platform's privacy ledger, as the door sees it."""
+
+    def settle(self, plan: RoundPlan, update: Update) -> Settled:
+        """Tell the ledger that these bytes leave, after they are kept for a second sending.
+
+        Raises:
+            LedgerError: the round was never reserved.
+        """
+        ...
+
+    def sent(self, plan: RoundPlan, received: Shared) -> Sent | None:
+        """What left for this very round before, if it asks for it again."""
+        ...
+
+
+@dataclass(frozen=True)
 class Outbox:
     """One platform's door out.
 
@@ -42,6 +84,7 @@ class Outbox:
         postprocessors: the steps that every update passes first, in order.
         metrics: the names that may be reported.
         max_norm: the largest Euclidean norm of an update; 0 = no bound.
+        charge: the ledger; without one no private round's update leaves.
         clock: Unix seconds, for the receipts.
 
     Guarantees:
@@ -51,7 +94,9 @@ class Outbox:
         - All that leaves has a receipt on disk before the caller holds it; if the receipt cannot be
           written, nothing leaves. A receipt without a departure (a crash in between) is possible.
         - No differential privacy of its own: that is the postprocessors', whose statements stand in
-          the receipt. The metrics pass no postprocessor.
+          the receipt. The metrics pass no postprocessor, so that none leaves in a private round.
+        - A private round's update leaves only if the ledger has it, and its receipt names the
+          ledger's last row: an old copy of the ledger put back is found out by it.
     """
 
     platform: str
@@ -59,6 +104,7 @@ class Outbox:
     postprocessors: tuple[Postprocessor, ...] = (NoPrivacy(),)
     metrics: frozenset[str] = DECLARED_METRICS
     max_norm: float = 0.0
+    charge: Charge | None = None
     clock: Callable[[], float] = time.time
 
     def send_update(
@@ -86,14 +132,33 @@ class Outbox:
         require_shared(delta)
         processed = postprocess(delta, plan, self.postprocessors)
         self._check_update(processed, received)
+        reported = self._checked_metrics(metrics, plan)
         if type(users) is not int or users < 0:
             raise OutboxError(f"users is {users!r}, must be a count of 0 or more")
-        reported = self._checked_metrics(metrics)
-        update = Update(
-            self.platform, plan.round, processed, users, received.fingerprint(), reported
-        )
-        what = {"tensors": len(processed.tensors), "bytes": processed.bytes, "users": users}
-        self._write_receipt("update", processed.fingerprint(), what, reported, plan)
+        base = received.fingerprint()
+        update = Update(self.platform, plan.round, processed, users, base, reported)
+        settled = self._settled(plan, update)
+        self._write_receipt("update", _what(update), reported, plan, settled)
+        return update
+
+    def send_again(self, *, received: Shared, plan: RoundPlan) -> Update | None:
+        """The very bytes that left for this round before, with a receipt; None if none did.
+
+        A server that lost them asks again. Fresh noise on the same users would cost a second time.
+
+        Args:
+            received: the round's parameters, as they came.
+            plan: the round's.
+
+        Raises:
+            OSError: the receipt could not be written; nothing left.
+        """
+        found = self.charge.sent(plan, received) if plan.private and self.charge else None
+        if found is None:
+            return None
+        base = received.fingerprint()
+        update = Update(self.platform, plan.round, found.delta, found.users, base, {})
+        self._write_receipt("update again", _what(update), {}, plan, found.settled)
         return update
 
     def send_metrics(
@@ -107,21 +172,36 @@ class Outbox:
             OutboxError: something may not leave; nothing did.
             OSError: the receipt could not be written; nothing left.
         """
-        reported = self._checked_metrics(metrics)
+        reported = self._checked_metrics(metrics, plan)
         document = json.dumps(reported, sort_keys=True).encode()
-        what = {"tensors": 0, "bytes": len(document), "users": 0}
-        self._write_receipt("metrics", digest(document), what, reported, plan)
+        what: dict[str, int | str] = {"tensors": 0, "bytes": len(document), "users": 0}
+        what["sha256"] = digest(document)
+        self._write_receipt("metrics", what, reported, plan, None)
         base = received.fingerprint()
         return Update(self.platform, plan.round, Shared({}), 0, base, reported)
 
-    def _check_update(self, update: Shared, received: Shared) -> None:
-        require_shared(update)
+    def _settled(self, plan: RoundPlan, update: Update) -> Settled | None:
+        """The ledger's word that a private round may leave."""
+        if not plan.private:
+            return None
+        if self.charge is None:
+            raise OutboxError(
+                "a private round's update tried to leave without a privacy ledger",
+                hint="give the platform a ledger and a budget",
+            )
+        return self.charge.settle(plan, update)
+
+    def _check_update(self, update: Shared | GridSum, received: Shared) -> None:
+        if not isinstance(update, GridSum):
+            require_shared(update)
         try:
             received.require_shapes(update)
         except MessageRefusedError as error:
             raise OutboxError(f"the update is not like the parameters received: {error}") from error
         if update.bytes > MAX_UPDATE_BYTES:
             raise OutboxError(f"update has {update.bytes} bytes, at most {MAX_UPDATE_BYTES} pass")
+        if isinstance(update, GridSum):
+            return  # whole numbers are finite, and a share of noise has no norm to speak of
         if not update.is_finite():
             raise OutboxError(
                 "the update holds NaN or infinite values",
@@ -130,7 +210,11 @@ class Outbox:
         if self.max_norm and (norm := update.norm()) > self.max_norm:
             raise OutboxError(f"the update's norm is {norm:.6g}, at most {self.max_norm:.6g} pass")
 
-    def _checked_metrics(self, metrics: Mapping[str, float]) -> dict[str, float]:
+    def _checked_metrics(self, metrics: Mapping[str, float], plan: RoundPlan) -> dict[str, float]:
+        if plan.private and metrics:
+            raise OutboxError(
+                f"metrics {sorted(metrics)} may not leave a private round: they have no noise"
+            )
         if odd := sorted(metrics.keys() - self.metrics):
             raise OutboxError(f"metrics {odd} are not declared", hint="declare them, or drop them")
         try:
@@ -141,10 +225,10 @@ class Outbox:
     def _write_receipt(
         self,
         kind: str,
-        fingerprint: str,
-        what: Mapping[str, int],
+        what: Mapping[str, int | str],
         metrics: Mapping[str, float],
         plan: RoundPlan,
+        settled: Settled | None,
     ) -> None:
         body: dict[str, Any] = {
             "kind": kind,
@@ -152,15 +236,22 @@ class Outbox:
             "run": plan.run_id,
             "round": plan.round,
             "time": self.clock(),
-            "sha256": fingerprint,
             **what,
             "metrics": dict(metrics),
             "postprocessors": [
                 {"name": step.name, "statement": step.statement} for step in self.postprocessors
             ],
-            "epsilon": None,  # spent by this departure; no mechanism accounts yet
+            "epsilon": settled.epsilon if settled else None,
+            "ledger": settled.ledger if settled else None,
         }
         append_receipt(self.receipts, body)
+
+
+def _what(update: Update) -> dict[str, int | str]:
+    """What a receipt says of an update."""
+    delta = update.delta
+    size = {"tensors": len(delta.tensors), "bytes": delta.bytes, "users": update.users}
+    return {"sha256": delta.fingerprint(), **size}
 
 
 def require_shared(update: object) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from isthmus.errors import OutboxError
 from isthmus.messages import RoundPlan
-from isthmus.parameters import Shared
+from isthmus.parameters import GridSum, Shared
 
 
 class Postprocessor(Protocol):
@@ -27,7 +28,7 @@ class Postprocessor(Protocol):
         """What may be claimed of an update that passed this step; shown in every report."""
         ...
 
-    def __call__(self, update: Shared, plan: RoundPlan) -> Shared:
+    def __call__(self, update: Shared, plan: RoundPlan) -> Shared | GridSum:
         """The update to hand on; never the argument changed in place."""
         ...
 
@@ -48,8 +49,17 @@ class NoPrivacy:
         return update
 
 
-def postprocess(update: Shared, plan: RoundPlan, steps: Sequence[Postprocessor]) -> Shared:
-    """The update after every step in order."""
+def postprocess(
+    update: Shared, plan: RoundPlan, steps: Sequence[Postprocessor]
+) -> Shared | GridSum:
+    """The update after every step in order.
+
+    Raises:
+        OutboxError: a step follows one that put the update on the grid, where none may.
+    """
+    found: Shared | GridSum = update
     for step in steps:
-        update = step(update, plan)
-    return update
+        if isinstance(found, GridSum):
+            raise OutboxError(f"{step.name} would come after the noise, on the grid")
+        found = step(found, plan)
+    return found

@@ -31,6 +31,7 @@ from isthmus_simulations.benchmark_work import (
     save_work,
     trainer_from_folder,
 )
+from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import Engine, run_federation
 
 GOAL = 1.1  # times the bare loop, memory engine
@@ -146,7 +147,7 @@ def _federate(
         server_config=config,
         initial=initial,
         store=CheckpointStore(folder / "rounds"),
-        receipts=folder / "receipts",
+        outboxes=FolderOutboxes(folder / "receipts"),
         folders=folders,
         trainer_factory=trainer_from_folder if folders else None,
         trainers=[] if folders else [worker.trainer() for worker in workers],

@@ -9,6 +9,7 @@ from isthmus.cli_options import DEFAULT_CACHE, count, folder, switch, text
 from isthmus.cli_options import seed as seed_option
 from isthmus.cli_options import workers as workers_option
 from isthmus.console import progress_for, show_banner, show_result
+from isthmus.messages import Trust
 from isthmus.progress import Progress
 from isthmus_simulations.options import (
     AggregationRule,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from isthmus_simulations.results import Results
 
 WHAT, HOW, WHERE = "What to run", "How to train", "Where, and how fast"
+PRIVACY = "Differential privacy"
 
 NOT_PRIVATE = (
     "N O T   P R I V A T E\n"
@@ -84,6 +86,23 @@ WeightsOption = Annotated[
     Weighting | None,
     text("How much a platform's update counts.", panel=HOW, default="the rule's own"),
 ]
+PrivacyOption = Annotated[
+    Trust, text("Whom users must trust: nobody (local), or most platforms (pooled).", panel=PRIVACY)
+]
+EpsilonOption = Annotated[float, text("Of the whole run, for a platform's user.", panel=PRIVACY)]
+ColludersOption = Annotated[
+    int, text("Platforms that may collude against another; pooled alone.", panel=PRIVACY, min=0)
+]
+ClipOption = Annotated[
+    float | None, text("Largest norm of a user's gradient.", panel=PRIVACY, default="1.0")
+]
+BatchOption = Annotated[
+    int | None,
+    text("Users of a private round, expected, of all platforms.", panel=PRIVACY, default="4096"),
+]
+CanariesOption = Annotated[
+    int, text("Planted users of each platform, to audit the run.", panel=PRIVACY, min=0)
+]
 EngineOption = Annotated[Engine, text("What carries the messages; results are equal.", panel=WHERE)]
 WorkersOption = Annotated[
     int | None, workers_option("Platforms that train at the same time.", panel=WHERE)
@@ -124,6 +143,12 @@ def simulate(
     weights: WeightsOption = None,
     sequence_models: SequenceOption = False,
     encoder: EncoderOption = None,
+    privacy: PrivacyOption = "none",
+    epsilon: EpsilonOption = 8.0,
+    colluders: ColludersOption = 0,
+    clipping_norm: ClipOption = None,
+    private_batch: BatchOption = None,
+    canaries: CanariesOption = 0,
     engine: EngineOption = "memory",
     workers: WorkersOption = None,
     out: OutOption = None,
@@ -155,11 +180,17 @@ def simulate(
         aggregation=aggregation,
         weights=weights,
         sequence_models=sequence_models,
+        privacy=privacy,
+        epsilon=epsilon,
+        colluders=colluders,
+        clipping_norm=clipping_norm,
+        private_batch=private_batch,
+        canaries=canaries,
         engine=engine,
         workers=workers,
         resume=resume,
     )
-    if not as_json:
+    if not as_json and privacy == "none":
         show_banner(NOT_PRIVATE)
     results = _results(options, force=force, progress=progress_for(as_json=as_json))
     if as_json:

@@ -20,8 +20,10 @@ from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.workspace import Workspace
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.history import RunResult
+from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import run_federation
 from isthmus_simulations.job import Job
+from isthmus_simulations.private_federation import federate_privately
 from isthmus_simulations.stages import encoder_of
 
 _CONFIG = "encoder.json"
@@ -30,12 +32,14 @@ _RANKER = "ranker.json"
 
 
 def federate(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
-    """Run, or resume, the federation of the workspaces' platforms.
+    """Run, or resume, the federation of the workspaces' platforms, privately if the plan says so.
 
     The memory engine works on the workspaces that this process holds; Ray's workers read the same
     platforms from disk.
     """
     options, plan = job.options, job.plan
+    if plan.private is not None:
+        return federate_privately(job, workspaces)
     in_memory = options.engine == "memory"
     folders = [] if in_memory else _save(options.out / "platforms", workspaces, plan.encoder)
     store = CheckpointStore(options.out / "rounds")
@@ -45,7 +49,7 @@ def federate(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
             server_config=plan.server(options.out.name, len(workspaces)),
             initial=initial_parameters(plan.encoder, plan.seed),
             store=store,
-            receipts=options.out / "outbox",
+            outboxes=FolderOutboxes(options.out / "outbox"),
             folders=folders,
             trainer_factory=None if in_memory else trainer_from_folder,
             trainers=[FederatedTrainer(w, plan.encoder) for w in workspaces] if in_memory else [],
@@ -56,8 +60,15 @@ def federate(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
 
 
 def federate_ranker(job: Job, data: Sequence[RankerData], encoder: Shared) -> RunResult:
-    """Run, or resume, the rounds that train the shared ranker around a released encoder."""
+    """Run, or resume, the rounds that train the shared ranker around a released encoder.
+
+    None under differential privacy: a ranker reads statistics of all users, so that one user moves
+    every other one's example, and no clipping bounds that. The ranker of round 0 is released.
+    """
     options, plan = job.options, job.plan
+    if plan.private is not None:
+        start = initial_ranker_parameters(plan.seed)
+        return RunResult(start, start, best_round=0, rounds=(), validation=({},))
     in_memory = options.engine == "memory"
     module = encoder_of(encoder, plan.encoder)
     folders = [] if in_memory else _save_release(options.out / "platforms", data, encoder)
@@ -68,7 +79,7 @@ def federate_ranker(job: Job, data: Sequence[RankerData], encoder: Shared) -> Ru
             server_config=plan.ranker_server(f"{options.out.name}-ranker", len(data)),
             initial=initial_ranker_parameters(plan.seed),
             store=store,
-            receipts=options.out / "outbox" / "ranker",
+            outboxes=FolderOutboxes(options.out / "outbox" / "ranker"),
             folders=folders,
             trainer_factory=None if in_memory else ranker_trainer_from_folder,
             trainers=[RankerTrainer(each, module) for each in data] if in_memory else [],

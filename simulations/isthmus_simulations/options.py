@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from isthmus.errors import ScenarioError
+from isthmus.messages import Trust
 
 Engine = Literal["memory", "ray"]
 ServerOptimiser = Literal["fedavg", "fedavgm", "fedadam"]
@@ -32,6 +33,12 @@ class SimulationOptions(BaseModel):
         aggregation: how the server combines the updates of a round.
         weights: how much a platform's update counts: by its users, equally, or by their root.
         sequence_models: whether each platform trains a SASRec of its own, to be fused in.
+        privacy: the trust mode of differential privacy; none trains without.
+        epsilon: of a private run, for one user of one platform.
+        colluders: platforms that may work together with the server against another; pooled alone.
+        clipping_norm: the largest norm of a user's gradient.
+        private_batch: users that a private round samples in expectation, over all platforms.
+        canaries: planted users of each platform, by which the run is audited.
         engine: what carries the messages; the result does not depend on it.
         workers: platforms that train at the same time; None is one per core.
         resume: `out` holds an interrupted run of the same configuration: go on from there.
@@ -54,6 +61,12 @@ class SimulationOptions(BaseModel):
     aggregation: AggregationRule | None = None
     weights: Weighting | None = None
     sequence_models: bool = False
+    privacy: Trust = "none"
+    epsilon: float = Field(default=8.0, gt=0, le=200)
+    colluders: int = Field(default=0, ge=0)
+    clipping_norm: float | None = Field(default=None, gt=0)
+    private_batch: int | None = Field(default=None, ge=1)
+    canaries: int = Field(default=0, ge=0)
     engine: Engine = "memory"
     workers: int | None = Field(default=None, ge=1)
     resume: bool = False
@@ -73,6 +86,12 @@ DEPENDENT = (
     "aggregation",
     "weights",
     "sequence_models",
+    "privacy",
+    "epsilon",
+    "colluders",
+    "clipping_norm",
+    "private_batch",
+    "canaries",
 )
 """Options that a result depends on; the others say where and how fast it is computed."""
 

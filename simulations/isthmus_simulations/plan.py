@@ -16,8 +16,10 @@ from isthmus_server.config import ServerConfig
 from isthmus_server.optimisers import FedAvg, ServerOptimiser, server_optimiser
 from isthmus_server.robust import aggregation
 from isthmus_simulations.options import SimulationOptions
+from isthmus_simulations.schedule import PrivatePlan
 
 _QUICK_ROUNDS = 4
+_QUICK_PRIVATE_ROUNDS = 30
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class TrainingPlan:
     Attributes:
         rounds: of the federation.
         patience: rounds, or passes alone, without a better validation before training stops.
+        private: the federation under differential privacy, which has rounds of its own kind; None
+            = without.
     """
 
     seed: int
@@ -44,6 +48,7 @@ class TrainingPlan:
     ranker: RankerSettings = field(default_factory=RankerSettings)
     optimiser: ServerOptimiser = field(default_factory=FedAvg)
     aggregation: Aggregation = field(default_factory=Mean)
+    private: PrivatePlan | None = None
 
     @property
     def passes(self) -> int:
@@ -105,11 +110,26 @@ def plan_for(options: SimulationOptions, *, content: int = 384) -> TrainingPlan:
     changes: dict[str, Any] = {}
     if options.local_epochs is not None:
         changes["local_epochs"] = options.local_epochs
-    if options.learning_rate is not None:
+    if options.learning_rate is not None and options.privacy == "none":
         changes["learning_rate"] = options.learning_rate
     optimiser = server_optimiser(options.server_optimiser or "fedavg")
     weights = {"weights": options.weights} if options.weights else {}
     rule = aggregation(options.aggregation or "mean", **weights)
     plan = replace(plan, round=replace(plan.round, **changes), optimiser=optimiser)
     plan = replace(plan, aggregation=rule)
+    if options.privacy != "none":
+        return replace(plan, private=_private(options))
     return plan if options.rounds is None else replace(plan, rounds=options.rounds)
+
+
+def _private(options: SimulationOptions) -> PrivatePlan:
+    """The private rounds that the options ask for, with the defaults of `PrivatePlan`."""
+    given = {
+        "rounds": options.rounds or (_QUICK_PRIVATE_ROUNDS if options.quick else None),
+        "learning_rate": options.learning_rate,
+        "clipping_norm": options.clipping_norm,
+        "batch": options.private_batch,
+    }
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    assert options.privacy != "none"
+    return PrivatePlan(options.privacy, options.epsilon, options.colluders, **settings)

@@ -131,7 +131,7 @@ def _without_federation(
     alone: Mapping[str, Trained],
 ) -> dict[str, Trained]:
     """The trainings at home and the pooled one, by stage."""
-    total = job.plan.passes * (len(data) + 1)
+    total = job.plan.passes * (len(data) * (1 if job.plan.private is None else 2) + 1)
     with job.progress.track("rankers alone and pooled, passes", total) as advance:
         stages: dict[str, Callable[[], Trained]] = {
             POOLED: partial(_pooled, job.plan, data, encoders[POOLED], advance)
@@ -140,6 +140,9 @@ def _without_federation(
             name = each.workspace.platform.name
             encoder = alone[name].parameters
             stages[f"ranker-alone-{name}"] = partial(_alone, job.plan, each, encoder, advance)
+            if job.plan.private is not None:  # no ranker was federated: one of its own reads it
+                release = encoders["release"]
+                stages[f"ranker-home-{name}"] = partial(_alone, job.plan, each, release, advance)
         made = job.parallel(lambda name: job.stages.once(name, stages[name]), list(stages))
     return dict(zip(stages, made, strict=True))
 
@@ -233,6 +236,7 @@ def _assemble(
     """One platform's models from the trainings' parameters."""
     name = data.workspace.platform.name
     own = made[f"ranker-alone-{name}"]
+    home = made.get(f"ranker-home-{name}")
 
     def model(encoder: Shared, ranker: Shared) -> RankerModel:
         return RankerModel(encoder_of(encoder, plan.encoder), ranker_of(ranker))
@@ -240,7 +244,7 @@ def _assemble(
     return Rankers(
         local=model(alone[name].parameters, own.parameters),
         federated=model(encoders["release"], run.best),
-        personalised=model(encoders["release"], run.best),
+        personalised=model(encoders["release"], home.parameters if home else run.best),
         pooled=model(encoders[POOLED], made[POOLED].parameters),
         curves={
             "federated": curves.get(name, ()),

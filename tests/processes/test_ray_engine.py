@@ -12,6 +12,7 @@ from toy_platforms import INITIAL, server_config, toy_from_folder
 
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.optimisers import FedAdam
+from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import run_federation
 
 PROGRAM = Path(__file__).parents[1] / "support" / "federation_program.py"
@@ -58,7 +59,7 @@ def test_it_gives_the_same_bytes_as_the_memory_engine(on_ray, tmp_path):
         server_config=server_config(rounds=4, optimiser=FedAdam()),
         initial=INITIAL,
         store=CheckpointStore(tmp_path / "rounds"),
-        receipts=tmp_path / "receipts",
+        outboxes=FolderOutboxes(tmp_path / "receipts"),
         folders=[tmp_path / name for name in ("a", "bb", "ccc")],
         trainer_factory=toy_from_folder,
     )

@@ -9,6 +9,7 @@ from toy_platforms import INITIAL, server_config, toys
 
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.optimisers import FedAdam, FedAvg, FedAvgM
+from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import run_federation
 
 
@@ -26,7 +27,7 @@ def play(folder, config, *, stop_after=None):
         server_config=config,
         initial=INITIAL,
         store=CheckpointStore(folder / "rounds"),
-        receipts=folder / "receipts",
+        outboxes=FolderOutboxes(folder / "receipts"),
         trainers=toys("a", "b"),
         on_round=on_round,
         resume=True,

@@ -71,6 +71,7 @@ def play(asked) -> None:
 
     from isthmus_server.checkpoints import CheckpointStore
     from isthmus_server.optimisers import server_optimiser
+    from isthmus_simulations.engines.platforms import FolderOutboxes
     from isthmus_simulations.engines.runner import run_federation
 
     store, platforms = CheckpointStore(asked.folder / "rounds"), toys("a", "b", "c")
@@ -95,7 +96,7 @@ def play(asked) -> None:
         server_config=config,
         initial=INITIAL,
         store=store,
-        receipts=asked.folder / "receipts",
+        outboxes=FolderOutboxes(asked.folder / "receipts"),
         workers=asked.workers,
         resume=True,
         on_round=reachable_ports if asked.loopback_only else lambda _: None,

@@ -9,6 +9,7 @@ overstates the loss. Computed by Google's dp-accounting.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
@@ -20,6 +21,7 @@ Counts = dict[tuple[float, float], int]
 """How often each (noise multiplier, sampling rate) was used."""
 
 POINTS: Final = 2000  # grid points up to epsilon: the bound then lies within 0.1 % of the limit
+_POINTS_OF_ROOT: Final = 45  # the same for n steps: that many times the root of n
 WIDEST: Final = 200_000  # grid points of one step's loss, at most: memory and time
 _ROUGH: Final = 8.0  # a search's grid is that much wider
 _GRIDS: Final = 6  # tries of a grid, at most
@@ -88,12 +90,12 @@ def _repeated(
     from dp_accounting.pld import privacy_loss_distribution  # noqa: PLC0415 - slow
 
     most = len(chances) - 1
-    least_noise = {(noise_multiplier / most, 1.0): 1}
+    whole = {(noise_multiplier / most, 1.0): count}
     one = privacy_loss_distribution.from_mixture_gaussian_mechanism(
         standard_deviation=noise_multiplier,
         sensitivities=list(range(most + 1)),
         sampling_probs=list(chances),
-        value_discretization_interval=_grid_step(least_noise, bound * _WIDER),
+        value_discretization_interval=_grid_step(whole, bound * _WIDER),
     )
     return float(one.self_compose(count).get_epsilon_for_delta(delta))
 
@@ -102,7 +104,9 @@ def _grid_step(counts: Counts, bound: float) -> float:
     """A grid step for an epsilon of `bound` that keeps every step's own grid in memory."""
     least = min(noise_multiplier for noise_multiplier, _ in counts)
     reach = 0.5 / least**2 + 10 / least  # loss at ten standard deviations of noise
-    return max(bound / POINTS, reach / WIDEST, FINEST)
+    # Every step's rounding widens the sum a little: more steps, a finer grid.
+    points = max(POINTS, _POINTS_OF_ROOT * math.sqrt(sum(counts.values())))
+    return max(bound / points, reach / WIDEST, FINEST)
 
 
 def _composed(counts: Counts, step: float) -> Any:

@@ -58,7 +58,7 @@ class Wish:
     def __post_init__(self) -> None:
         _between("users", self.users, 2, 10**12)
         _between("parameters", self.parameters, 1, 10**12)
-        _between("batch", self.batch or 1, 1, self.users)
+        _between("batch", 1 if self.batch is None else self.batch, 1, self.users)
         _between("platforms", self.platforms, 1, 10_000)
         _between("colluders", self.colluding, 0, self.platforms - 1)
         least = self.users + self.platforms - 1  # every other platform has somebody

@@ -10,8 +10,8 @@ from pathlib import Path
 from flwr.app import Context
 
 from isthmus.errors import DataInvalidError
-from isthmus.postprocessors import Postprocessor
-from isthmus_client.outbox import Outbox
+from isthmus.postprocessors import NoPrivacy, Postprocessor
+from isthmus_client.outbox import DECLARED_METRICS, Outbox
 from isthmus_client.trainer import LocalTrainer
 from isthmus_simulations.engines.memory import PARTITION_ID
 
@@ -63,8 +63,8 @@ class FolderOutboxes:
     """An outbox for each platform, with its receipts in a file of its name."""
 
     receipts: Path
-    postprocessors: tuple[Postprocessor, ...]
-    metrics: frozenset[str]
+    postprocessors: tuple[Postprocessor, ...] = (NoPrivacy(),)
+    metrics: frozenset[str] = DECLARED_METRICS
 
     def __call__(self, platform: str) -> Outbox:
         """The outbox of a platform."""

@@ -9,9 +9,7 @@ from typing import Literal
 from isthmus.errors import ResumeError, ScenarioError
 from isthmus.offline import stay_offline
 from isthmus.parameters import Shared
-from isthmus.postprocessors import NoPrivacy, Postprocessor
-from isthmus_client.app import TrainerFor, build_client_app
-from isthmus_client.outbox import DECLARED_METRICS
+from isthmus_client.app import OutboxFor, TrainerFor, build_client_app
 from isthmus_client.trainer import LocalTrainer
 from isthmus_server.app import build_server_app
 from isthmus_server.checkpoints import CheckpointStore
@@ -20,7 +18,6 @@ from isthmus_server.history import RoundRecord, RunResult
 from isthmus_server.results import read_result
 from isthmus_simulations.engines.memory import run_in_memory
 from isthmus_simulations.engines.platforms import (
-    FolderOutboxes,
     FolderTrainers,
     ReadyTrainers,
     TrainerFactory,
@@ -36,13 +33,11 @@ def run_federation(
     server_config: ServerConfig,
     initial: Shared,
     store: CheckpointStore,
-    receipts: Path,
+    outboxes: OutboxFor,
     folders: Sequence[Path] = (),
     trainer_factory: TrainerFactory | None = None,
     trainers: Sequence[LocalTrainer] = (),
     on_round: Callable[[RoundRecord], None] = lambda _: None,
-    postprocessors: Sequence[Postprocessor] = (NoPrivacy(),),
-    metrics: frozenset[str] = DECLARED_METRICS,
     workers: int = 2,
     resume: bool = False,
 ) -> RunResult:
@@ -56,13 +51,11 @@ def run_federation(
         server_config: the run's.
         initial: the parameters of round 0.
         store: where every round is kept.
-        receipts: a folder; each platform's outbox writes NAME.jsonl there.
+        outboxes: each platform's door out, by its name; `FolderOutboxes` for plain ones.
         folders: one prepared platform each.
         trainer_factory: an importable top-level function that makes a folder's trainer.
         trainers: ready ones, instead of folders.
         on_round: called after each round that was saved.
-        postprocessors: what every update passes on its way out.
-        metrics: names that platforms may report.
         workers: platforms that work at the same time.
         resume: go on where the store ends; otherwise the store must be empty.
 
@@ -75,7 +68,6 @@ def run_federation(
     if not resume and not store.is_empty():
         raise ResumeError(f"{store.folder} holds a run already", hint="resume it, or clear it")
     trainer_for = _trainers(engine, folders, trainer_factory, trainers)
-    outboxes = FolderOutboxes(receipts, tuple(postprocessors), metrics)
     client_app = build_client_app(trainer_for, outboxes)
     server_app = build_server_app(server_config, initial, store, on_round)
     names = names_of(folders, trainers)

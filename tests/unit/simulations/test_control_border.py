@@ -12,6 +12,7 @@ from isthmus_client.federated_trainer import FederatedTrainer, initial_parameter
 from isthmus_client.workspace import Workspace
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.config import ServerConfig
+from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import run_federation
 
 CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=6)
@@ -37,7 +38,7 @@ def run(tmp_path):
             server_config=ServerConfig("r", rounds=rounds, seed=3, plan=PLAN),
             initial=initial_parameters(CONFIG, 3),
             store=CheckpointStore(tmp_path / folder / "rounds"),
-            receipts=tmp_path / folder / "receipts",
+            outboxes=FolderOutboxes(tmp_path / folder / "receipts"),
             trainers=[FederatedTrainer(workspace, CONFIG) for workspace in workspaces],
         )
 

@@ -26,6 +26,7 @@ from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.training import threads
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.config import ServerConfig
+from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import run_federation
 
 ROUNDS = 12
@@ -50,7 +51,7 @@ def federated(trainers, seed, folder):
         server_config=ServerConfig("ranker", rounds=ROUNDS, seed=seed, plan=PLAN),
         initial=initial_ranker_parameters(seed),
         store=CheckpointStore(folder / "rounds"),
-        receipts=folder / "receipts",
+        outboxes=FolderOutboxes(folder / "receipts"),
         trainers=trainers,
         workers=1,
     )

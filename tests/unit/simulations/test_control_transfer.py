@@ -18,6 +18,7 @@ from isthmus_client.federated_trainer import FederatedTrainer, initial_parameter
 from isthmus_client.local_training import train_alone
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.config import ServerConfig
+from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import run_federation
 
 ROUNDS, PASSES = 30, 3
@@ -52,7 +53,7 @@ def federated(platforms, config, seed, folder):
         server_config=ServerConfig("transfer", rounds=ROUNDS, seed=seed, plan=PLAN),
         initial=initial_parameters(config, seed),
         store=CheckpointStore(folder / "rounds"),
-        receipts=folder / "receipts",
+        outboxes=FolderOutboxes(folder / "receipts"),
         trainers=[FederatedTrainer(platform, config) for platform in platforms],
         workers=1,
     )

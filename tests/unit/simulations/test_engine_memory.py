@@ -21,6 +21,7 @@ from isthmus_client.receipts import verify_receipts
 from isthmus_client.trainer import LocalResult
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.optimisers import FedAdam, FedAvgM
+from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import run_federation
 
 
@@ -32,7 +33,7 @@ def run(tmp_path):
             server_config=config or server_config(),
             initial=INITIAL,
             store=CheckpointStore(tmp_path / folder),
-            receipts=tmp_path / folder / "receipts",
+            outboxes=FolderOutboxes(tmp_path / folder / "receipts"),
             trainers=trainers,
             **more,
         )

@@ -1,0 +1,102 @@
+"""One data set's account in the platform's ledger, as rounds and the outbox use it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from isthmus.errors import MessageRefusedError, OutboxError
+from isthmus.files import write_bytes
+from isthmus.messages import RoundPlan, Update
+from isthmus.parameters import GridSum, Shared
+from isthmus.privacy.events import Event
+from isthmus_client.ledger import Key, Ledger, Reservation
+from isthmus_client.outbox import Sent, Settled
+
+
+@dataclass(frozen=True)
+class LedgerCharge:
+    """Reserves rounds, settles what leaves, and keeps it for a second sending.
+
+    Attributes:
+        key: whose privacy is spent.
+        folder: of the bytes that left last; they are noised, and left already.
+        published_users: what every update says that it is of.
+
+    Guarantees:
+        A round is charged before anything of it is computed. Bytes are on the disk before they are
+        settled, and settled before they leave: after a crash the same bytes leave again or the
+        round is charged anew, never new bytes under an old charge.
+    """
+
+    ledger: Ledger
+    key: Key
+    folder: Path
+    published_users: int
+    _open: dict[tuple[str, int], Reservation] = field(default_factory=dict, repr=False)
+
+    def register(self, plan: RoundPlan, rounds: int) -> None:
+        """Fix a run's rounds before the first one, so that they are accounted tightly.
+
+        Raises:
+            BudgetError: they do not fit the budget; nothing is charged.
+        """
+        self.ledger.register(self.key, plan.run_id, event_of(plan), rounds)
+
+    def reserve(self, plan: RoundPlan, received: Shared) -> Event:
+        """Charge a round; what it may cost.
+
+        Raises:
+            BudgetError: over budget; nothing was charged, and nothing may be computed.
+        """
+        event = event_of(plan)
+        where = (self.key, plan.run_id, plan.round)
+        reservation = self.ledger.reserve(*where, event, base=received.fingerprint())
+        self._open[plan.run_id, plan.round] = reservation
+        return event
+
+    def settle(self, plan: RoundPlan, update: Update) -> Settled:
+        """Keep the bytes, then tell the ledger that they leave.
+
+        Raises:
+            OutboxError: the round was not reserved.
+        """
+        reservation = self._open.pop((plan.run_id, plan.round), None)
+        if reservation is None or reservation.base != update.base:
+            raise OutboxError(f"round {plan.round} of run {plan.run_id} was never reserved")
+        write_bytes(self._place(plan), save(dict(update.delta.tensors)))
+        head = self.ledger.commit(reservation, update.delta.fingerprint())
+        return Settled(self.ledger.spent(self.key), head)
+
+    def sent(self, plan: RoundPlan, received: Shared) -> Sent | None:
+        """The bytes that left for this round from these parameters; None if none are kept."""
+        where = (self.key, plan.run_id, plan.round)
+        base = received.fingerprint()
+        fingerprint = self.ledger.released(*where, base=base)
+        kept = self._kept(plan)
+        if fingerprint is None or kept is None or kept.fingerprint() != fingerprint:
+            return None
+        head = self.ledger.resend(*where, fingerprint, base=base)
+        return Sent(kept, self.published_users, Settled(self.ledger.spent(self.key), head))
+
+    def _kept(self, plan: RoundPlan) -> Shared | GridSum | None:
+        """What was kept of the run's last round; None where it is gone or damaged."""
+        place = self._place(plan)
+        if not place.exists():
+            return None
+        try:
+            tensors = load(place.read_bytes())
+            return GridSum(tensors) if plan.privacy == "pooled" else Shared(tensors)
+        except (SafetensorError, MessageRefusedError):
+            return None
+
+    def _place(self, plan: RoundPlan) -> Path:
+        return self.folder / f"{plan.run_id}.safetensors"
+
+
+def event_of(plan: RoundPlan) -> Event:
+    """What a private round costs each of the platform's users."""
+    return Event(plan.noise_multiplier, plan.sampling_rate)

@@ -1,0 +1,124 @@
+"""A platform's side of a private round: one clipped sum of gradients, charged before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from isthmus.encoder import EncoderConfig
+from isthmus.errors import MessageRefusedError, PrivacyError
+from isthmus.messages import RoundPlan
+from isthmus.parameters import Shared
+from isthmus.privacy.events import Event
+from isthmus.privacy.randomness import SecureSource
+from isthmus_client.dp import ClippedSum, clipped_sum, micro_batches, poisson_sample
+from isthmus_client.federated_trainer import FederatedTrainer
+from isthmus_client.sequences import Batch, Ints
+from isthmus_client.trainer import LocalResult
+from isthmus_client.workspace import Workspace
+
+
+class Reserve(Protocol):
+    """Charges a round to the platform's ledger."""
+
+    def reserve(self, plan: RoundPlan, received: Shared) -> Event:
+        """Charge a round; what it may cost."""
+        ...
+
+
+class Extra(Protocol):
+    """What an audit adds to a round's users: canaries."""
+
+    def join(self, total: ClippedSum, plan: RoundPlan) -> ClippedSum:
+        """The sum with the extra users that the round sampled."""
+        ...
+
+
+@dataclass(frozen=True)
+class PrivateTrainer:
+    """Makes the sum of a round's clipped gradients; `noise.GaussianNoise` makes it private.
+
+    Attributes:
+        charge: the platform's account.
+        published_users: of the platform, a constant of the schedule.
+        source: of the sample and of the windows.
+        extra: canaries of an audit.
+
+    Guarantees:
+        The round is charged before its sample is drawn. The sum is over a Poisson sample at the
+        plan's rate, each user's gradient clipped to the plan's norm; windows are drawn from a
+        secret stream, negatives uniformly over the public catalogue. Nothing else of the users is
+        in the result: its users are the published number, and there are no metrics.
+    """
+
+    workspace: Workspace
+    config: EncoderConfig
+    charge: Reserve
+    published_users: int
+    source: SecureSource = field(default_factory=SecureSource)
+    extra: Extra | None = None
+
+    @property
+    def platform(self) -> str:
+        """The platform's name."""
+        return self.workspace.platform.name
+
+    @cached_property
+    def _plain(self) -> FederatedTrainer:
+        """What reads this platform with this encoder, and refuses where they do not fit."""
+        return FederatedTrainer(self.workspace, self.config)
+
+    def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
+        """The negative clipped sum: the direction that lowers the loss.
+
+        Raises:
+            MessageRefusedError: the plan asks for a round without privacy.
+            BudgetError: the ledger refuses; nothing was computed.
+            PrivacyError: the sample is not what was charged.
+        """
+        if not plan.private:
+            raise MessageRefusedError(
+                f"platform {self.platform} keeps a privacy budget; the plan asks for none",
+                hint="run with a trust mode, or without a budget on every platform",
+            )
+        encoder = self._plain.load(parameters)
+        event = self.charge.reserve(plan, parameters)
+        sample = poisson_sample(self._users, plan.sampling_rate, self.source)
+        if sample.event(plan.noise_multiplier) != event:
+            raise PrivacyError(f"the sample's cost is not the {event} that was charged")
+        random = np.random.default_rng(self.source.words(4))
+        total = clipped_sum(
+            encoder,
+            self._batches(sample.users, random),
+            self.workspace.content,
+            self._negatives(plan, random),
+            plan.clipping_norm,
+        )
+        total = self.extra.join(total, plan) if self.extra else total
+        update = Shared({name: (-tensor).numpy() for name, tensor in total.tensors.items()})
+        return LocalResult(update, self.published_users, {})
+
+    def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
+        """Nothing: figures of users that nobody noised stay at home."""
+        del parameters, plan
+        return {}
+
+    @cached_property
+    def _users(self) -> Ints:
+        return self.workspace.sequences.training_users
+
+    def _batches(self, users: Ints, random: np.random.Generator) -> Iterator[Batch]:
+        """Micro-batches of the sampled users' windows."""
+        sequences = self.workspace.sequences
+        for part in micro_batches(users, sequences.window_lengths(users)):
+            yield sequences.training_batch(part, random).trimmed()
+
+    def _negatives(self, plan: RoundPlan, random: np.random.Generator) -> torch.Tensor:
+        """Uniform over the catalogue, which is public."""
+        items = len(self.workspace.content)
+        return torch.from_numpy(random.integers(0, items, size=plan.negatives))

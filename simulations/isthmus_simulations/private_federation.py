@@ -1,0 +1,136 @@
+"""A private federation: every platform with a ledger, a budget and noise of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from isthmus.errors import ScenarioError
+from isthmus.messages import RoundPlan
+from isthmus.parameters import Shared
+from isthmus_client.charge import LedgerCharge
+from isthmus_client.federated_trainer import initial_parameters
+from isthmus_client.ledger import Key, Ledger
+from isthmus_client.noise import GaussianNoise
+from isthmus_client.outbox import Outbox
+from isthmus_client.private_trainer import PrivateTrainer
+from isthmus_client.workspace import Workspace
+from isthmus_server.aggregate import Mean
+from isthmus_server.checkpoints import CheckpointStore
+from isthmus_server.config import ServerConfig
+from isthmus_server.history import RunResult
+from isthmus_server.noised_sum import NoisedSum
+from isthmus_server.optimisers import FedAdam
+from isthmus_simulations.engines.runner import run_federation
+from isthmus_simulations.job import Job
+from isthmus_simulations.schedule import SPARE, PrivatePlan, Schedule, published, schedule_for
+
+LEDGERS = "ledgers"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One platform of a private run: what trains, what adds noise, and what keeps account."""
+
+    trainer: PrivateTrainer
+    noise: GaussianNoise
+    charge: LedgerCharge
+    receipts: Path
+
+    def outbox(self) -> Outbox:
+        """The platform's door out."""
+        return Outbox(self.trainer.platform, self.receipts, (self.noise,), charge=self.charge)
+
+
+def schedule_of(plan: PrivatePlan, workspaces: Sequence[Workspace], initial: Shared) -> Schedule:
+    """The schedule of a run over these platforms."""
+    users = {w.platform.name: published(w.sequences.training_users.size) for w in workspaces}
+    return schedule_for(plan, users, initial.size)
+
+
+def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
+    """Run, or resume, the private rounds of the workspaces' platforms.
+
+    Guarantees:
+        All that the server sees of a platform is its noised sums and its published number of
+        users; what each user is charged stands in the platform's ledger, `OUT/ledgers/NAME.sqlite`.
+
+    Raises:
+        ScenarioError: the plan cannot be kept by these platforms.
+        BudgetError: a ledger refuses a round.
+    """
+    options, plan = job.options, job.plan
+    assert plan.private is not None
+    if options.engine != "memory":
+        raise ScenarioError(
+            f"--engine {options.engine}: a private run's ledgers live in one process",
+            hint="leave --engine out",
+        )
+    initial = initial_parameters(plan.encoder, plan.seed)
+    schedule = schedule_of(plan.private, workspaces, initial)
+    config = server_config(job, schedule)
+    members = [member_of(job, each, schedule) for each in workspaces]
+    for member in members:
+        member.charge.register(config.plan_for(1), plan.private.rounds + SPARE)
+    outboxes: Mapping[str, Outbox] = {m.trainer.platform: m.outbox() for m in members}
+    store = CheckpointStore(options.out / "rounds")
+    with job.progress.track("private federation, rounds", plan.private.rounds) as advance:
+        result = run_federation(
+            options.engine,
+            server_config=config,
+            initial=initial,
+            store=store,
+            outboxes=outboxes.__getitem__,
+            trainers=[member.trainer for member in members],
+            on_round=lambda _: advance(1),
+            workers=job.workers,
+            resume=not store.is_empty(),
+        )
+    for member in members:
+        member.charge.ledger.close()
+    return result
+
+
+def member_of(job: Job, workspace: Workspace, schedule: Schedule) -> Member:
+    """One platform's side, with its ledger opened."""
+    name, out = workspace.platform.name, job.options.out
+    users = schedule.users[name]
+    ledger = Ledger(
+        out / LEDGERS / f"{name}.sqlite", epsilon=schedule.plan.epsilon, delta=schedule.delta
+    )
+    key = Key(f"{job.options.scenario}/{name}")
+    charge = LedgerCharge(ledger, key, out / "sent" / name, users)
+    return Member(
+        PrivateTrainer(workspace, job.plan.encoder, charge, users),
+        GaussianNoise(users),
+        charge,
+        out / "outbox" / f"{name}.jsonl",
+    )
+
+
+def server_config(job: Job, schedule: Schedule) -> ServerConfig:
+    """What the server is told: published constants alone."""
+    private = schedule.plan
+    rule = (
+        NoisedSum(
+            clipping_norm=private.clipping_norm,
+            noise_multiplier=schedule.noise_multiplier,
+            shares=schedule.shares,
+            platforms=len(schedule.users),
+            expected_users=schedule.expected_users,
+        )
+        if private.trust == "pooled"
+        else Mean()
+    )
+    plain = job.plan.server(job.options.out.name, len(schedule.users))
+    round_plan: RoundPlan = schedule.round(job.plan.round)
+    return replace(
+        plain,
+        rounds=private.rounds,
+        plan=round_plan,
+        optimiser=FedAdam(learning_rate=private.learning_rate, tau=1e-4),
+        aggregation=rule,
+        minimum_platforms=len(schedule.users) if private.trust == "pooled" else 1,
+        patience=0,
+    )

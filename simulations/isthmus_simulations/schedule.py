@@ -1,0 +1,145 @@
+"""What a private run publishes before its first round: rates, noise, rounds and what they cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from isthmus.errors import ScenarioError
+from isthmus.messages import RoundPlan
+from isthmus.privacy.accounting import epsilon as epsilon_of
+from isthmus.privacy.accounting import noise_multiplier_for, published_delta
+from isthmus.privacy.events import Event
+from isthmus.privacy.filter import plan_delta
+from isthmus.privacy.grid import GridNoise, shares_of
+
+SPARE = 2  # rounds that are paid for beside the planned ones: a crash costs one
+
+
+@dataclass(frozen=True)
+class PrivatePlan:
+    """What a private run is asked for.
+
+    Attributes:
+        trust: who adds the noise; `isthmus.messages.Trust`.
+        epsilon: of the whole run, for one user of one platform.
+        colluders: platforms that may work together with the server; `pooled` alone.
+        rounds: of the run; each is one noised gradient.
+        batch: users that a round samples in expectation, over all platforms.
+    """
+
+    trust: Literal["local", "pooled"]
+    epsilon: float
+    colluders: int = 0
+    rounds: int = 100
+    batch: int = 4096
+    clipping_norm: float = 1.0
+    learning_rate: float = 2e-3  # of the server's Adam
+
+    def __post_init__(self) -> None:
+        """Refuse what protects nobody.
+
+        Raises:
+            ScenarioError: names the value.
+        """
+        if not (math.isfinite(self.epsilon) and self.epsilon > 0):
+            raise ScenarioError(f"epsilon is {self.epsilon}, must be finite and above 0")
+        if self.colluders and self.trust != "pooled":
+            raise ScenarioError(
+                f"{self.colluders} colluders with trust {self.trust}",
+                hint="colluders weaken pooled noise only; leave the option out",
+            )
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The published constants of a private run.
+
+    Attributes:
+        users: published users of each platform, never the live count.
+        sampling_rate: of users in a round, Poisson; the same on all platforms.
+        shares: honest platforms whose noise makes the whole; 1 where each adds it all.
+    """
+
+    plan: PrivatePlan
+    users: Mapping[str, int]
+    sampling_rate: float
+    noise_multiplier: float
+    delta: float
+    shares: int
+
+    @property
+    def expected_users(self) -> float:
+        """Behind a round's sum over all platforms."""
+        return self.sampling_rate * sum(self.users.values())
+
+    @property
+    def paid(self) -> Event:
+        """All rounds that the noise was planned for."""
+        rounds = self.plan.rounds + SPARE
+        return Event(self.noise_multiplier, self.sampling_rate, rounds)
+
+    def spent(self, rounds: int) -> float:
+        """Epsilon of so many rounds, for one user of one platform."""
+        event = Event(self.noise_multiplier, self.sampling_rate, rounds)
+        return epsilon_of([event], self.delta)
+
+    def against(self, colluders: int, rounds: int) -> float | None:
+        """Epsilon of pooled rounds if so many platforms collude; None if nobody's noise is left."""
+        honest = len(self.users) - colluders
+        if honest < 1:
+            return None
+        left = self.noise_multiplier * math.sqrt(honest / self.shares)
+        return epsilon_of([Event(left, self.sampling_rate, rounds)], self.delta)
+
+    def round(self, template: RoundPlan) -> RoundPlan:
+        """What every round asks of a platform."""
+        values = dict(template.to_record())
+        values |= {
+            "validate": False,
+            "privacy": self.plan.trust,
+            "clipping_norm": self.plan.clipping_norm,
+            "noise_multiplier": self.noise_multiplier,
+            "sampling_rate": self.sampling_rate,
+            "shares": self.shares,
+        }
+        return RoundPlan.from_record(values)
+
+
+def published(users: int) -> int:
+    """A platform's number of users as it is published: two digits, rounded down.
+
+    In a deployment it is a constant of the contract that the operator and the platform agree on.
+    """
+    step = int(10 ** max(len(str(users)) - 2, 0))
+    return users // step * step
+
+
+def schedule_for(plan: PrivatePlan, users: Mapping[str, int], parameters: int) -> Schedule:
+    """The least noise that keeps the run within its epsilon.
+
+    Args:
+        users: published users of each platform.
+        parameters: d, numbers in an update.
+
+    Raises:
+        ScenarioError: a platform of nobody, or an epsilon that no noise reaches.
+        MessageRefusedError: too few honest platforms.
+    """
+    if empty := sorted(name for name, count in users.items() if count < 2):  # noqa: PLR2004
+        raise ScenarioError(f"platforms {empty} have fewer than 2 published users")
+    shares = shares_of(len(users), plan.colluders) if plan.trust == "pooled" else 1
+    rate = min(1.0, plan.batch / sum(users.values()))
+    delta = min(published_delta(count) for count in users.values())
+    rounds = plan.rounds + SPARE
+    planned = plan_delta(delta)  # a ledger keeps the rest of delta for rounds beside the plan
+    noise = noise_multiplier_for(plan.epsilon, planned, rate, rounds)
+    how = GridNoise(plan.clipping_norm, noise, parameters, shares)
+    platforms = len(users) if plan.trust == "pooled" else 1
+    slack = how.slack(platforms, rounds, plan.epsilon)
+    if slack > delta / 1000:
+        raise ScenarioError(f"rounding alone would take {slack:.1e} of delta {delta:.1e}")
+    noise = noise_multiplier_for(plan.epsilon, planned - slack, rate, rounds) if slack else noise
+    return Schedule(plan, dict(users), rate, noise, delta, shares)
