@@ -6,6 +6,7 @@ import typer
 
 from isthmus_client.cli_certificate import certificate
 from isthmus_client.cli_privacy import privacy
+from isthmus_client.cli_privacy_ledger import budget, export, history, show
 from isthmus_client.cli_trial import trial
 
 app = typer.Typer(
@@ -22,4 +23,6 @@ def _root() -> None:
 
 app.command()(certificate)
 app.command()(trial)
+for _verb in (show, history, export, budget):
+    privacy.command()(_verb)
 app.add_typer(privacy, name="privacy")

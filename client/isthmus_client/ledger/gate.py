@@ -125,7 +125,7 @@ class Gate:
             key=key,
             budget=budget,
             spent=bound(charges, budget.delta),
-            spent_adaptive=self.filter(key, account, budget).bound(),
+            filter_bound=self.filter(key, account, budget).bound(),
             held=held,
             left=max(0.0, budget.epsilon - held),
             rounds=len(account.charges),

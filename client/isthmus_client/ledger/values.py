@@ -84,8 +84,8 @@ class Standing:
         budget: what may be spent.
         spent: epsilon of all rounds charged, by privacy loss distributions: the tight bound, for
             rounds that were fixed before the first of them.
-        spent_adaptive: the filter's bound by Renyi divergences: larger, and true also where rounds
-            were chosen by what earlier ones gave out.
+        filter_bound: epsilon by which the filter judges rounds outside of the plan: true however
+            rounds were chosen, and well above 0 from the first round on.
         held: epsilon of all rounds charged and all that registered schedules still may charge.
         left: the budget's epsilon minus `held`; 0 = nothing.
         rounds: charged.
@@ -97,7 +97,7 @@ class Standing:
     key: Key
     budget: Budget
     spent: float
-    spent_adaptive: float
+    filter_bound: float
     held: float
     left: float
     rounds: int

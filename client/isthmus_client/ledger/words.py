@@ -44,10 +44,11 @@ def shown(
 
 
 _MEANING = (
-    "Spent and left are bounds by privacy loss distributions, for rounds that were fixed before "
-    "the first of them; adaptive is the filter's bound, for rounds chosen in any way. Uncommitted "
-    "rounds were charged and never sent. Where platforms share one noise (pooled), a person on "
-    "several of them loses more: see the run's report."
+    "Spent, held and left: epsilon by privacy loss distributions, for rounds fixed before the "
+    "first of them. Filter: the bound by which rounds outside of the plan are judged, however they "
+    "were chosen; it starts well above 0. Open: rounds charged of which nothing was committed; "
+    "they run now, or crashed. Where platforms share one noise (pooled), a person on several of "
+    "them loses more than the second table says: see the run's report."
 )
 
 
@@ -55,10 +56,10 @@ def _standings(standings: Sequence[Standing]) -> Table:
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     made.add_column("Data set")
     made.add_column("Unit")
-    for heading in ("Spent", "Held", "Left", "Adaptive", "Runs", "Rounds", "Uncommitted", "Resent"):
+    for heading in ("Spent", "Held", "Left", "Filter", "Runs", "Rounds", "Open", "Resent"):
         made.add_column(heading, justify="right")
     for each in standings:
-        figures = (each.spent, each.held - each.spent, each.left, each.spent_adaptive)
+        figures = (each.spent, each.held - each.spent, each.left, each.filter_bound)
         counts = (each.runs, each.rounds, each.rounds - each.committed, each.resent)
         cells = [
             each.key.data[:_SHORT],
@@ -92,7 +93,7 @@ def standing_value(standing: Standing, composed: Composed) -> dict[str, Any]:
         "data": standing.key.data,
         "unit": standing.key.unit,
         "spent": standing.spent,
-        "spent_adaptive": standing.spent_adaptive,
+        "filter_bound": standing.filter_bound,
         "held": standing.held,
         "left": standing.left,
         "runs": standing.runs,
