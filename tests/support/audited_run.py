@@ -13,7 +13,7 @@ from isthmus.parameters import Shared
 from isthmus.privacy.accounting import epsilon
 from isthmus.privacy.events import Event
 from isthmus.privacy.randomness import SecureSource
-from isthmus_client.dp.canaries import Canaries, Planted, Watch
+from isthmus_client.dp.canaries import Canaries, Watch
 from isthmus_client.noise import GaussianNoise
 from isthmus_client.private_trainer import PrivateTrainer
 from isthmus_client.workspace import Workspace
@@ -111,9 +111,7 @@ class Run:
     canaries: Canaries
 
     def __post_init__(self):
-        self.trainer = PrivateTrainer(
-            workspace(), CONFIG, Free(), USERS, extra=Planted(self.canaries)
-        )
+        self.trainer = PrivateTrainer(workspace(), CONFIG, Free(), USERS, canaries=self.canaries)
         self.noise = GaussianNoise(USERS)
         self.parameters = split(initial_encoder(CONFIG, 1))[0]
 

@@ -11,7 +11,7 @@ gradient canaries of Nasr et al. 2023, Tight Auditing of Differentially Private 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -20,11 +20,9 @@ import torch
 from torch import Tensor
 
 from isthmus.errors import PrivacyError
-from isthmus.messages import RoundPlan
 from isthmus.privacy.randomness import SecureSource
 from isthmus_client.dp.clipping import ClippedSum, add_clipped
 from isthmus_client.dp.contributions import Norms, Sums
-from isthmus_client.dp.sampling import poisson_sample
 from isthmus_client.sequences import Ints
 
 LENGTH: Final = 10.0  # clipping norms: how long a canary's gradient is before it is clipped
@@ -122,31 +120,6 @@ def add_canaries(
 
 
 @dataclass(frozen=True)
-class Planted:
-    """Canaries that draw their own Poisson sample, for a trainer that hands over its clipped sum.
-
-    Where a trainer can, it draws users and canaries in one sample instead (`with_canaries`,
-    `parted`, `add_canaries`): then a fault in its sampling reaches the canaries too.
-
-    Attributes:
-        source: of the sample.
-    """
-
-    canaries: Canaries
-    source: SecureSource = field(default_factory=SecureSource)
-
-    def join(self, total: ClippedSum, plan: RoundPlan) -> ClippedSum:
-        """The sum with the canaries that the round samples; its tensors are added to in place.
-
-        Guarantees:
-            As `add_canaries`.
-        """
-        rows = with_canaries(np.empty(0, np.int64), self.canaries)
-        sample = poisson_sample(rows, plan.sampling_rate, self.source)
-        return add_canaries(total, self.canaries, parted(sample.users)[1], plan.clipping_norm)
-
-
-@dataclass(frozen=True)
 class Diracs:
     """Gradients of canaries in one parameter: a `Contribution`.
 
@@ -195,7 +168,7 @@ class Watch:
 
     def observed(
         self,
-        released: Mapping[str, npt.NDArray[np.floating]],
+        released: Mapping[str, npt.NDArray[np.number]],
         names: Sequence[str],
         scale: float = 1.0,
     ) -> Watch:

@@ -7,14 +7,12 @@ from planted_histories import random_platform
 
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import PrivacyError
-from isthmus.messages import RoundPlan
 from isthmus.privacy.grid import GridNoise, noised, restored
 from isthmus.privacy.randomness import SecureSource
 from isthmus_client.dp import clipped_sum, poisson_sample
 from isthmus_client.dp.canaries import (
     LENGTH,
     Canaries,
-    Planted,
     Watch,
     add_canaries,
     parted,
@@ -123,20 +121,6 @@ def test_a_coordinate_beyond_the_encoder_is_refused(encoder):
 def test_there_are_as_many_canaries_as_coordinates_at_most(count):
     with pytest.raises(PrivacyError, match=f"{count} canaries for 11 parameters"):
         Canaries.drawn(count, 11, SecureSource())
-
-
-def test_planted_canaries_follow_the_plan(encoder, canaries):
-    plan = RoundPlan(
-        "run", 1, 7, validate=False, privacy="local",
-        clipping_norm=0.25, noise_multiplier=1.1, sampling_rate=0.4,
-    )  # fmt: skip
-    planted = Planted(canaries)
-    counts = [planted.join(zero_sum(encoder), plan).users for _ in range(300)]
-    expected = 0.4 * canaries.included.sum()
-    assert abs(np.mean(counts) - expected) < 2
-    assert np.std(counts) > 2  # a real Poisson sample, of no fixed size
-    total = flat(planted.join(zero_sum(encoder), plan))
-    np.testing.assert_allclose(np.unique(np.abs(total)), [0.0, 0.25], rtol=2e-5)
 
 
 def test_the_watch_adds_up_what_left_at_each_canarys_coordinate(encoder, canaries):

@@ -83,7 +83,6 @@ def everyone(users, rate, source):
 
 def test_where_everybody_takes_part_in_every_round_it_fires(monkeypatch):
     monkeypatch.setattr(private_trainer, "poisson_sample", everyone)
-    monkeypatch.setattr(canaries, "poisson_sample", everyone)
     assert_disproved(watched(), Schedule())
 
 
