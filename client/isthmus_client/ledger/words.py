@@ -40,7 +40,12 @@ def shown(
     )
     if not standings:
         return Group(head, Text("Nothing was charged yet."))
-    return Group(head, _standings(standings), _composed(standings, composed), Text(_MEANING))
+    several = Text(
+        "Epsilon of a person on so many platforms, each of which spent as much by itself:"
+    )
+    return Group(
+        head, _standings(standings), several, _composed(standings, composed), Text(_MEANING)
+    )
 
 
 _MEANING = (
@@ -56,15 +61,15 @@ def _standings(standings: Sequence[Standing]) -> Table:
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     made.add_column("Data set")
     made.add_column("Unit")
-    for heading in ("Spent", "Held", "Left", "Filter", "Runs", "Rounds", "Open", "Resent"):
-        made.add_column(heading, justify="right")
+    for heading in ("Spent", "Held", "Left", "Filter", "Runs", "Rounds", "Open"):
+        made.add_column(heading, justify="right", no_wrap=True)
     for each in standings:
         figures = (each.spent, each.held - each.spent, each.left, each.filter_bound)
-        counts = (each.runs, each.rounds, each.rounds - each.committed, each.resent)
+        counts = (each.runs, each.rounds, each.rounds - each.committed)
         cells = [
             each.key.data[:_SHORT],
             each.key.unit,
-            *(f"{value:.3f}" for value in figures),
+            *(f"{value:.4g}" for value in figures),
             *(f"{value:,}" for value in counts),
         ]
         made.add_row(*map(Text, cells))
@@ -72,17 +77,12 @@ def _standings(standings: Sequence[Standing]) -> Table:
 
 
 def _composed(standings: Sequence[Standing], composed: Sequence[Composed]) -> Table:
-    made = Table(
-        title="Epsilon of a person on so many platforms, each of which spent as much by itself",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     made.add_column("Data set")
     for platforms in composed[0]:
         made.add_column(f"{platforms}", justify="right")
     for standing, values in zip(standings, composed, strict=True):
-        cells = [standing.key.data[:_SHORT], *(f"{value:.3f}" for value in values.values())]
+        cells = [standing.key.data[:_SHORT], *(f"{value:.4g}" for value in values.values())]
         made.add_row(*map(Text, cells))
     return made
 
