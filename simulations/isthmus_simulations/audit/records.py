@@ -113,7 +113,7 @@ def read_watch(run: Path, platform: str) -> Watch:
     """
     path = watch_path(run, platform)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             found = {name: np.asarray(arrays[name]) for name in arrays.files}
     except FileNotFoundError as error:
         raise DataMissingError(
