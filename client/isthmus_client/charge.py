@@ -12,6 +12,7 @@ from isthmus.errors import MessageRefusedError, OutboxError
 from isthmus.files import write_bytes
 from isthmus.messages import RoundPlan, Update
 from isthmus.parameters import GridSum, Shared
+from isthmus.privacy.accounting import rdp_epsilon
 from isthmus.privacy.events import Event
 from isthmus_client.ledger import Key, Ledger, Reservation
 from isthmus_client.outbox import Sent, Settled
@@ -69,7 +70,7 @@ class LedgerCharge:
             raise OutboxError(f"round {plan.round} of run {plan.run_id} was never reserved")
         write_bytes(self._place(plan), save(dict(update.delta.tensors)))
         head = self.ledger.commit(reservation, update.delta.fingerprint())
-        return Settled(self.ledger.spent(self.key), head)
+        return Settled(self._bound(), head)
 
     def sent(self, plan: RoundPlan, received: Shared) -> Sent | None:
         """The bytes that left for this round from these parameters; None if none are kept."""
@@ -80,7 +81,16 @@ class LedgerCharge:
         if fingerprint is None or kept is None or kept.fingerprint() != fingerprint:
             return None
         head = self.ledger.resend(*where, fingerprint, base=base)
-        return Sent(kept, self.published_users, Settled(self.ledger.spent(self.key), head))
+        return Sent(kept, self.published_users, Settled(self._bound(), head))
+
+    def _bound(self) -> float:
+        """A bound of the epsilon spent so far that takes no time.
+
+        The ledger admits nothing beyond the budget, so that the budget is a bound too; the tight
+        figure, which takes seconds, is the ledger's own to show.
+        """
+        budget = self.ledger.budget
+        return min(rdp_epsilon(self.ledger.events(self.key), budget.delta), budget.epsilon)
 
     def _kept(self, plan: RoundPlan) -> Shared | GridSum | None:
         """What was kept of the run's last round; None where it is gone or damaged."""

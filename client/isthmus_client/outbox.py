@@ -37,7 +37,7 @@ class Settled:
     """What a departure cost.
 
     Attributes:
-        epsilon: spent on the platform's users so far, this departure included.
+        epsilon: at most so much is spent on a user of the platform, this departure included.
         ledger: hash of the ledger's last row.
     """
 

@@ -10,13 +10,20 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from isthmus.encoder import EncoderConfig
+from isthmus.encoder import EncoderConfig, SharedEncoder
 from isthmus.errors import MessageRefusedError, PrivacyError
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
 from isthmus.privacy.events import Event
 from isthmus.privacy.randomness import SecureSource
-from isthmus_client.dp import ClippedSum, clipped_sum, micro_batches, poisson_sample
+from isthmus_client.dp import (
+    ClippedSum,
+    PoissonSample,
+    clipped_sum,
+    micro_batches,
+    poisson_sample,
+)
+from isthmus_client.dp.canaries import Canaries, add_canaries, parted, with_canaries
 from isthmus_client.federated_trainer import FederatedTrainer
 from isthmus_client.sequences import Batch, Ints
 from isthmus_client.trainer import LocalResult
@@ -31,14 +38,6 @@ class Reserve(Protocol):
         ...
 
 
-class Extra(Protocol):
-    """What an audit adds to a round's users: canaries."""
-
-    def join(self, total: ClippedSum, plan: RoundPlan) -> ClippedSum:
-        """The sum with the extra users that the round sampled."""
-        ...
-
-
 @dataclass(frozen=True)
 class PrivateTrainer:
     """Makes the sum of a round's clipped gradients; `noise.GaussianNoise` makes it private.
@@ -47,7 +46,7 @@ class PrivateTrainer:
         charge: the platform's account.
         published_users: of the platform, a constant of the schedule.
         source: of the sample and of the windows.
-        extra: canaries of an audit.
+        canaries: made-up users by whom an audit attacks the run; None = no audit.
 
     Guarantees:
         The round is charged before its sample is drawn. The sum is over a Poisson sample at the
@@ -61,7 +60,7 @@ class PrivateTrainer:
     charge: Reserve
     published_users: int
     source: SecureSource = field(default_factory=SecureSource)
-    extra: Extra | None = None
+    canaries: Canaries | None = None
 
     @property
     def platform(self) -> str:
@@ -88,18 +87,10 @@ class PrivateTrainer:
             )
         encoder = self._plain.load(parameters)
         event = self.charge.reserve(plan, parameters)
-        sample = poisson_sample(self._users, plan.sampling_rate, self.source)
+        sample = poisson_sample(self._everybody, plan.sampling_rate, self.source)
         if sample.event(plan.noise_multiplier) != event:
             raise PrivacyError(f"the sample's cost is not the {event} that was charged")
-        random = np.random.default_rng(self.source.words(4))
-        total = clipped_sum(
-            encoder,
-            self._batches(sample.users, random),
-            self.workspace.content,
-            self._negatives(plan, random),
-            plan.clipping_norm,
-        )
-        total = self.extra.join(total, plan) if self.extra else total
+        total = self._sum(encoder, sample, plan)
         update = Shared({name: (-tensor).numpy() for name, tensor in total.tensors.items()})
         return LocalResult(update, self.published_users, {})
 
@@ -108,9 +99,26 @@ class PrivateTrainer:
         del parameters, plan
         return {}
 
+    def _sum(self, encoder: SharedEncoder, sample: PoissonSample, plan: RoundPlan) -> ClippedSum:
+        """The clipped sum over a sample of users and canaries."""
+        users, planted = parted(sample.users)
+        random = np.random.default_rng(self.source.words(4))
+        total = clipped_sum(
+            encoder,
+            self._batches(users, random),
+            self.workspace.content,
+            self._negatives(plan, random),
+            plan.clipping_norm,
+        )
+        if self.canaries is None:
+            return total
+        return add_canaries(total, self.canaries, planted, plan.clipping_norm)
+
     @cached_property
-    def _users(self) -> Ints:
-        return self.workspace.sequences.training_users
+    def _everybody(self) -> Ints:
+        """Training users, and the canaries that are in the data."""
+        users = self.workspace.sequences.training_users
+        return users if self.canaries is None else with_canaries(users, self.canaries)
 
     def _batches(self, users: Ints, random: np.random.Generator) -> Iterator[Batch]:
         """Micro-batches of the sampled users' windows."""

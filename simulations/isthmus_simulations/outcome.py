@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from isthmus import __version__
-from isthmus.postprocessors import NoPrivacy
 from isthmus_client.release import fingerprint_of
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
 from isthmus_simulations.job import Job
+from isthmus_simulations.privacy_claim import privacy_of
 from isthmus_simulations.report.model_card import write_release
 from isthmus_simulations.report.page import write_report
 from isthmus_simulations.report.pictures import MOST_POINTS, Pictures
@@ -26,7 +26,6 @@ from isthmus_simulations.results import (
     Cost,
     Newcomer,
     PlatformResults,
-    Privacy,
     Results,
     ScenarioInfo,
     SplitInfo,
@@ -88,7 +87,7 @@ def _results(outcome: Outcome, scenario: Scenario) -> Results:
             validation_start=_moment(prepared.validation_start),
             test_start=_moment(prepared.test_start),
         ),
-        privacy=_privacy(len(outcome.workspaces)),
+        privacy=privacy_of(outcome.job, outcome.workspaces, outcome.run),
         platforms=outcome.platforms,
         newcomer=outcome.newcomer,
         cost=_cost(outcome),
@@ -100,17 +99,6 @@ def _results(outcome: Outcome, scenario: Scenario) -> Results:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text is not None else None
-
-
-def _privacy(platforms: int) -> Privacy:
-    return Privacy(
-        mechanism="none",
-        statement=NoPrivacy().statement,
-        note=(
-            f"Without a mechanism there is no guarantee for anybody; a person who is a user of all "
-            f"{platforms} platforms has taken part {platforms} times."
-        ),
-    )
 
 
 def _cost(outcome: Outcome) -> Cost:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from isthmus.encoder import initial_encoder
 from isthmus.errors import ScenarioError
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
@@ -22,6 +23,9 @@ from isthmus_server.config import ServerConfig
 from isthmus_server.history import RunResult
 from isthmus_server.noised_sum import NoisedSum
 from isthmus_server.optimisers import FedAdam
+from isthmus_simulations.audit.records import Claim, claim_path
+from isthmus_simulations.audit.verdict import audit_run
+from isthmus_simulations.audit.watching import Auditor
 from isthmus_simulations.engines.runner import run_federation
 from isthmus_simulations.job import Job
 from isthmus_simulations.schedule import SPARE, PrivatePlan, Schedule, published, schedule_for
@@ -59,6 +63,7 @@ def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
     Raises:
         ScenarioError: the plan cannot be kept by these platforms.
         BudgetError: a ledger refuses a round.
+        AuditError: canaries disprove the claim; nothing may be released.
     """
     options, plan = job.options, job.plan
     assert plan.private is not None
@@ -70,7 +75,8 @@ def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
     initial = initial_parameters(plan.encoder, plan.seed)
     schedule = schedule_of(plan.private, workspaces, initial)
     config = server_config(job, schedule)
-    members = [member_of(job, each, schedule) for each in workspaces]
+    auditor = _auditor(job, schedule, initial)
+    members = [member_of(job, each, schedule, auditor) for each in workspaces]
     for member in members:
         member.charge.register(config.plan_for(1), plan.private.rounds + SPARE)
     outboxes: Mapping[str, Outbox] = {m.trainer.platform: m.outbox() for m in members}
@@ -89,24 +95,57 @@ def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
         )
     for member in members:
         member.charge.ledger.close()
+    if auditor is not None:
+        audit_run(options.out).require_consistent()
     return result
 
 
-def member_of(job: Job, workspace: Workspace, schedule: Schedule) -> Member:
+def _auditor(job: Job, schedule: Schedule, initial: Shared) -> Auditor | None:
+    """Who plants canaries and watches them; None where none are asked for."""
+    if not job.options.canaries:
+        return None
+    claim = Claim(
+        epsilon=schedule.plan.epsilon,
+        delta=schedule.delta,
+        mode=schedule.plan.trust,
+        platforms=tuple(schedule.users),
+        sampling_rate=schedule.sampling_rate,
+        noise_multiplier=schedule.noise_multiplier,
+        rounds=schedule.plan.rounds,
+    )
+    claim.save(claim_path(job.options.out))
+    names = [name for name, _ in initial_encoder(job.plan.encoder, 0).named_parameters()]
+    count = job.options.canaries
+    return Auditor(job.options.out, claim.platforms, count, names, initial.size)
+
+
+def member_of(
+    job: Job, workspace: Workspace, schedule: Schedule, auditor: Auditor | None = None
+) -> Member:
     """One platform's side, with its ledger opened."""
     name, out = workspace.platform.name, job.options.out
     users = schedule.users[name]
     ledger = Ledger(
         out / LEDGERS / f"{name}.sqlite", epsilon=schedule.plan.epsilon, delta=schedule.delta
     )
-    key = Key(f"{job.options.scenario}/{name}")
+    key = Key(key_of(job, name))
     charge = LedgerCharge(ledger, key, out / "sent" / name, users)
+    trainer = PrivateTrainer(workspace, job.plan.encoder, charge, users)
+    noise = GaussianNoise(users)
+    if auditor is not None:
+        trainer = replace(trainer, canaries=auditor.canaries(name))
+        noise = replace(noise, watch=auditor.eye(name))
     return Member(
-        PrivateTrainer(workspace, job.plan.encoder, charge, users),
-        GaussianNoise(users),
+        trainer,
+        noise,
         charge,
         out / "outbox" / f"{name}.jsonl",
     )
+
+
+def key_of(job: Job, platform: str) -> str:
+    """Under which a ledger knows the data set of a simulated platform."""
+    return f"{job.options.scenario}/{platform}"
 
 
 def server_config(job: Job, schedule: Schedule) -> ServerConfig:

@@ -127,6 +127,25 @@ class Cost(Figures):
     ranker_rounds: Count = 0
 
 
+class PrivateRun(Figures):
+    """The published schedule of a private run, and what it costs whom."""
+
+    trust: Literal["local", "pooled"]
+    target_epsilon: Annotated[float, Field(gt=0)]
+    noise_multiplier: Annotated[float, Field(gt=0)]
+    noise_norm: Annotated[float, Field(gt=0)]
+    sampling_rate: Annotated[float, Field(gt=0, le=1)]
+    clipping_norm: Annotated[float, Field(gt=0)]
+    rounds: Count
+    users: dict[str, Count]
+    spent: dict[str, float]
+    colluders: Count = 0
+    overlap: dict[int, float] = Field(default_factory=dict)
+    collusion: dict[int, float] = Field(default_factory=dict)
+    audit: dict[str, float] = Field(default_factory=dict)
+    audit_confidence: Share | None = None
+
+
 class Privacy(Figures):
     """What may be claimed about the users' privacy."""
 
@@ -135,6 +154,7 @@ class Privacy(Figures):
     epsilon: Annotated[float, Field(gt=0)] | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
     note: str = ""
+    run: PrivateRun | None = None
 
 
 class ScenarioInfo(Figures):

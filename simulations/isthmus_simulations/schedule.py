@@ -9,9 +9,7 @@ from typing import Literal
 
 from isthmus.errors import ScenarioError
 from isthmus.messages import RoundPlan
-from isthmus.privacy.accounting import epsilon as epsilon_of
 from isthmus.privacy.accounting import noise_multiplier_for, published_delta
-from isthmus.privacy.events import Event
 from isthmus.privacy.filter import plan_delta
 from isthmus.privacy.grid import GridNoise, shares_of
 
@@ -74,25 +72,6 @@ class Schedule:
     def expected_users(self) -> float:
         """Behind a round's sum over all platforms."""
         return self.sampling_rate * sum(self.users.values())
-
-    @property
-    def paid(self) -> Event:
-        """All rounds that the noise was planned for."""
-        rounds = self.plan.rounds + SPARE
-        return Event(self.noise_multiplier, self.sampling_rate, rounds)
-
-    def spent(self, rounds: int) -> float:
-        """Epsilon of so many rounds, for one user of one platform."""
-        event = Event(self.noise_multiplier, self.sampling_rate, rounds)
-        return epsilon_of([event], self.delta)
-
-    def against(self, colluders: int, rounds: int) -> float | None:
-        """Epsilon of pooled rounds if so many platforms collude; None if nobody's noise is left."""
-        honest = len(self.users) - colluders
-        if honest < 1:
-            return None
-        left = self.noise_multiplier * math.sqrt(honest / self.shares)
-        return epsilon_of([Event(left, self.sampling_rate, rounds)], self.delta)
 
     def round(self, template: RoundPlan) -> RoundPlan:
         """What every round asks of a platform."""

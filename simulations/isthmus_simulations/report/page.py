@@ -12,6 +12,7 @@ from markupsafe import Markup
 from isthmus.files import write_text
 from isthmus_client import pages
 from isthmus_simulations.report import bars, forest, formats, lines, tables, verdicts
+from isthmus_simulations.report.claims import claims_of
 from isthmus_simulations.report.pictures import Gallery, Pictures, gallery
 from isthmus_simulations.results import Results
 
@@ -51,6 +52,7 @@ def render_report(results: Results, pictures: Pictures | None) -> str:
             verdicts=[verdicts.verdict(name, p) for name, p in results.platforms.items()],
             summary=verdicts.summary(results),
             shortfall=_sentence(results.privacy.statement.removeprefix("NOT PRIVATE: ")),
+            claims=claims_of(results.privacy),
             gallery=drawn,
             gallery_data=_script_data(drawn),
             config=json.dumps(results.config, indent=2, ensure_ascii=False),

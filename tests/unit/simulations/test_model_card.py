@@ -130,7 +130,7 @@ def test_the_card_names_no_platform_that_took_part(encoder):
 def test_a_private_run_states_its_budget_and_no_alarm(encoder):
     private = Privacy(mechanism="local", statement="User-level DP", epsilon=8.0, delta=1e-6)
     card = render_card(encoder, asdict(CONFIG), example_results(privacy=private))
-    assert "\N{GREEK SMALL LETTER EPSILON} = 8.0" in card
+    assert "\N{GREEK SMALL LETTER EPSILON} = 8," in card
     assert "NOT PRIVATE" not in card
 
 
