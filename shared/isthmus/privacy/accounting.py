@@ -1,7 +1,8 @@
 """Epsilon of a schedule of releases, and the noise that a wanted epsilon takes.
 
 Two accountants, both upper bounds: `pld` (tight; what we report for a schedule fixed in advance)
-and `rdp` (8 to 25 % above; what gates a ledger, see `isthmus.privacy.filter`).
+and `rdp` (9 to 50 % above, the most where epsilon is small; what gates releases that were not fixed
+in advance, see `isthmus.privacy.filter`).
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def epsilon(events: Iterable[Event], delta: float, accountant: str = "pld") -> f
         ScenarioError: another accountant, or a delta out of range.
     """
     require_accountant(accountant)
-    _require_delta(delta)
+    require_delta(delta)
     listed = tuple(events)
     bound = converted(divergences(listed), delta) if listed else 0.0
     if accountant == "rdp" or bound == 0 or bound > VAST:
@@ -69,7 +70,7 @@ def epsilon(events: Iterable[Event], delta: float, accountant: str = "pld") -> f
 
 
 def rdp_epsilon(events: Iterable[Event], delta: float) -> float:
-    """`epsilon` by Renyi divergences: 8 to 25 % above the tight one, in milliseconds.
+    """`epsilon` by Renyi divergences: 9 to 50 % above the tight one, in milliseconds.
 
     Guarantees:
         As `epsilon` with the accountant "rdp".
@@ -144,7 +145,12 @@ def _enough_noise(target_epsilon: float, delta: float, count: int) -> float:
     return float(get_sigma_gaussian(target_epsilon, delta)) * math.sqrt(count)
 
 
-def _require_delta(delta: float) -> None:
+def require_delta(delta: float) -> None:
+    """Refuse a delta that promises nothing, or that double precision does not resolve.
+
+    Raises:
+        ScenarioError: below 1e-10 or above 0.5.
+    """
     if not LEAST_DELTA <= delta <= MOST_DELTA:
         raise ScenarioError(
             f"delta is {delta}, expected {LEAST_DELTA:g} to {MOST_DELTA}",

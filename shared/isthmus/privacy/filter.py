@@ -17,7 +17,9 @@ from typing import Final
 
 import numpy as np
 
+from isthmus.errors import ScenarioError
 from isthmus.privacy.accounting import epsilon as epsilon_of
+from isthmus.privacy.accounting import require_delta
 from isthmus.privacy.events import Event
 from isthmus.privacy.renyi import ORDERS, divergences, surcharge
 
@@ -76,8 +78,11 @@ class RdpFilter:
                 alone.
 
         Raises:
-            ScenarioError: delta is out of range.
+            ScenarioError: epsilon is not above 0, or delta is out of range.
         """
+        if not epsilon > 0:
+            raise ScenarioError(f"epsilon is {epsilon}, expected above 0")
+        require_delta(plan_delta(delta))
         listed = tuple(plan)
         within = bool(listed) and epsilon_of(listed, plan_delta(delta)) <= epsilon
         orders = _orders(epsilon, delta)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from isthmus.errors import ScenarioError
-from isthmus.privacy.accounting import epsilon, noise_multiplier_for, published_delta
+from isthmus.privacy.accounting import epsilon, noise_multiplier_for, published_delta, require_delta
 from isthmus.privacy.events import Event
 from isthmus.privacy.filter import plan_delta
 from isthmus.privacy.overlap import left_noise
@@ -63,6 +63,7 @@ class Wish:
         _between("colluders", self.colluding, 0, self.platforms - 1)
         least = self.users + self.platforms - 1  # every other platform has somebody
         _between("cohort users", self.everybody, least, 10**15)
+        require_delta(self.promised)
         if self.platforms == 1 and self.cohort_users not in (None, self.users):
             raise ScenarioError(
                 f"cohort users are {self.cohort_users} with a single platform",
