@@ -88,11 +88,11 @@ class Schedule:
 
 
 def published(users: int) -> int:
-    """A platform's number of users as it is published: two digits, rounded down.
+    """A platform's number of users as it is published: two digits, in tens at least, rounded down.
 
     In a deployment it is a constant of the contract that the operator and the platform agree on.
     """
-    step = int(10 ** max(len(str(users)) - 2, 0))
+    step = int(10 ** max(len(str(users)) - 2, 1))
     return users // step * step
 
 
