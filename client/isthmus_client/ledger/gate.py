@@ -119,7 +119,7 @@ class Gate:
 
     def standing(self, key: Key, account: Account, budget: Budget) -> Standing:
         """How a key stands."""
-        charges = merged(account.charges)
+        charges = account.spent()
         held = bound(merged((*charges, *account.held())), budget.delta)
         return Standing(
             key=key,
@@ -143,7 +143,7 @@ def _charged(current: RdpFilter, events: Iterable[Event]) -> RdpFilter:
 
 
 def _refusal(key: Key, account: Account, budget: Budget, what: str, after: float) -> BudgetError:
-    charges = merged(account.charges)
+    charges = account.spent()
     spent = bound(charges, budget.delta)
     held = bound(merged((*charges, *account.held())), budget.delta)
     reserved = f", and schedules hold it up to {held:.4g}" if account.held() else ""

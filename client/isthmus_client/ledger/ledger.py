@@ -14,7 +14,6 @@ from isthmus_client.ledger import decisions
 from isthmus_client.ledger.chain import Chain
 from isthmus_client.ledger.gate import Gate, bound
 from isthmus_client.ledger.rows import Opened, Row, sealed
-from isthmus_client.ledger.state import merged
 from isthmus_client.ledger.store import create, missing
 from isthmus_client.ledger.values import Budget, Key, Reservation, Standing
 from isthmus_client.receipts import ROOT
@@ -236,7 +235,7 @@ class Ledger:
             LedgerError: the file cannot be read or was altered.
         """
         with self._chain.current() as state:
-            charges, delta = merged(state.account(key).charges), state.limit.delta
+            charges, delta = state.account(key).spent(), state.limit.delta
         return bound(charges, delta, accountant)
 
     def events(self, key: Key) -> tuple[Event, ...]:
@@ -246,7 +245,7 @@ class Ledger:
             LedgerError: the file cannot be read or was altered.
         """
         with self._chain.current() as state:
-            return merged(state.account(key).charges)
+            return state.account(key).spent()
 
     def standing(self, key: Key) -> Standing:
         """How a key stands.

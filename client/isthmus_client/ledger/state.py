@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -56,7 +57,12 @@ class Account:
     runs: set[str] = field(default_factory=set)
     committed: int = 0
     resent: int = 0
+    _totals: Counter[Event] = field(default_factory=Counter)
     _plan: tuple[Event, ...] | None = None
+
+    def spent(self) -> tuple[Event, ...]:
+        """All rounds charged, one event a kind, in an order that depends on nothing else."""
+        return merged(replace(event, count=count) for event, count in self._totals.items())
 
     def held(self) -> tuple[Event, ...]:
         """All that schedules may still charge."""
@@ -79,6 +85,7 @@ class Account:
         """Another round."""
         self._plan = self.planned()
         self.charges.append(event)
+        self._totals[replace(event, count=1)] += event.count
         self.runs.add(run)
 
 

@@ -6,6 +6,7 @@ Rows are altered here as someone would who knows SQLite: the triggers are droppe
 import json
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +15,8 @@ import pytest
 from isthmus.errors import LedgerError
 from isthmus.files import digest
 from isthmus.privacy.events import Event
-from isthmus_client.ledger import Key, Ledger, latest_head, recorded_heads
+from isthmus_client.ledger import Budget, Key, Ledger, latest_head, recorded_heads
+from isthmus_client.ledger.decisions import changed
 from isthmus_client.receipts import ROOT, append_receipt, verify_receipts
 
 KEY = Key("shop")
@@ -260,3 +262,43 @@ def test_the_chain_begins_at_the_root_and_reads_as_receipts_do(path, tmp_path):
     assert lines[0]["previous"] == ROOT
     out.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
     assert verify_receipts(out).first_altered is None
+
+
+def test_a_decision_counts_only_after_other_processes_rows_were_read(path):
+    seen = []
+
+    def decide(state):
+        seen.append(state.number)
+        if len(seen) == 1:  # another process is faster
+            other.reserve(KEY, "other", 0, EVENT)
+        return changed(Budget(7.0, 1e-5), f"after row {state.number}")
+
+    with Ledger(path) as ledger, Ledger(path) as other:
+        ledger._chain.add(decide)
+        assert [row.number for row in other.entries()] == list(range(1, 12))
+        assert other.entries()[-1].reason == "after row 10"
+    assert seen == [9, 10]
+
+
+def test_nobody_writes_between_a_decision_and_its_row(path):
+    tried = []
+
+    def decide(state):
+        tried.append(state.number)
+        if len(tried) == 2:
+            with pytest.raises(LedgerError, match="another process holds it"):
+                other.reserve(KEY, "other", 0, EVENT)
+        return changed(Budget(7.0, 1e-5), "alone")
+
+    with Ledger(path) as ledger, Ledger(path, patience=0.05) as other:
+        ledger._chain.add(decide)
+        assert ledger.verify() == 10
+    assert tried == [9, 9]
+
+
+def test_threads_that_share_a_ledger_charge_every_round(path):
+    with Ledger(path) as ledger, ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda n: ledger.reserve(KEY, "run", n, EVENT), range(20)))
+        assert len({each.number for each in found}) == 20
+        assert [each.round for each in found] == list(range(20))
+        assert ledger.verify() == 29
