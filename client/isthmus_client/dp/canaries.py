@@ -67,6 +67,13 @@ class Canaries:
         signs = 2 * coins[:count].astype(np.int64) - 1
         return cls(coordinates.astype(np.int64), signs, coins[count:] == 1)
 
+    def divided(self, parts: int) -> list[Canaries]:
+        """The same canaries in equal parts, for as many platforms."""
+        columns = (self.coordinates, self.signs, self.included)
+        return [
+            Canaries(*each) for each in zip(*(np.split(c, parts) for c in columns), strict=True)
+        ]
+
 
 def with_canaries(users: Ints, canaries: Canaries) -> Ints:
     """Users' rows followed by those of the canaries in the data: what the sampler draws from."""

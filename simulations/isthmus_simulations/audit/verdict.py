@@ -135,7 +135,7 @@ def require_consistent(claim: Claim, *bounds: Bound) -> None:
     if odd := contradictions(claim, *bounds):
         found = "; ".join(
             f"{b.platform} at least {b.epsilon:.3g} ({b.guesses.correct} of {b.guesses.guessed} "
-            f"guesses right, confidence {b.confidence:.4g})"
+            f"guesses right, confidence {b.confidence:.6g})"
             for b in odd
         )
         raise AuditError(

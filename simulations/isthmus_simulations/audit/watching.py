@@ -21,7 +21,8 @@ Steps = Mapping[str, npt.NDArray[np.int64]]
 class Auditor:
     """Knows each platform's canaries, and adds up what an attacker sees of them.
 
-    With local noise the attacker sees each platform's sum, with pooled noise the cohort's alone.
+    With local noise the attacker sees each platform's sum, with pooled noise the cohort's alone. No
+    two platforms' canaries share a coordinate: in a cohort's sum they would hide each other.
 
     Args:
         run: the run's folder; canaries that stand there already are taken up again.
@@ -29,6 +30,9 @@ class Auditor:
         count: of canaries on each platform.
         names: of the encoder's parameters, in the order of `named_parameters()`.
         parameters: numbers in them.
+
+    Raises:
+        PrivacyError: the encoder has too few parameters for so many canaries.
     """
 
     def __init__(
@@ -36,8 +40,11 @@ class Auditor:
     ) -> None:
         self._run, self._names = run, names
         self._lock = threading.Lock()
+        self._gathered_round = -1
         self._pending: dict[str, Steps] = {}
-        self._watches = {name: self._begun(name, count, parameters) for name in platforms}
+        drawn = Canaries.drawn(count * len(platforms), parameters, SecureSource())
+        parts = drawn.divided(len(platforms))
+        self._watches = {n: self._begun(n, part) for n, part in zip(platforms, parts, strict=True)}
 
     def canaries(self, platform: str) -> Canaries:
         """A platform's canaries."""
@@ -51,12 +58,17 @@ class Auditor:
                 if plan.privacy == "local":
                     self._note(platform, steps)
                 else:
-                    self._gather(platform, steps)
+                    self._gather(platform, plan.round, steps)
 
         return see
 
-    def _gather(self, platform: str, steps: Steps) -> None:
-        """Pooled: nothing is seen before every platform's share is in."""
+    def _gather(self, platform: str, number: int, steps: Steps) -> None:
+        """Pooled: nothing is seen before every platform's share of one round is in.
+
+        A platform that sends stored bytes once more makes no new share: that round is missed.
+        """
+        if number != self._gathered_round:
+            self._gathered_round, self._pending = number, {}
         self._pending[platform] = steps
         if len(self._pending) == len(self._watches):
             total = summed(list(self._pending.values()))
@@ -70,9 +82,10 @@ class Auditor:
         self._watches[platform] = watch
         write_watch(self._run, platform, watch)
 
-    def _begun(self, platform: str, count: int, parameters: int) -> Watch:
+    def _begun(self, platform: str, fresh: Canaries) -> Watch:
+        """What stands in the folder, or else a start with fresh canaries."""
         if watch_path(self._run, platform).exists():
             return read_watch(self._run, platform)
-        watch = Watch.over(Canaries.drawn(count, parameters, SecureSource()))
+        watch = Watch.over(fresh)
         write_watch(self._run, platform, watch)
         return watch
