@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from isthmus import __version__
+from isthmus.parameters import Shared
 from isthmus_client.release import fingerprint_of
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
@@ -61,6 +62,18 @@ class Outcome:
     platforms: dict[str, PlatformResults]
     newcomer: Newcomer | None
 
+    @property
+    def released_ranker(self) -> Shared | None:
+        """None in a private run, which trains no shared ranker: that of round 0 stands in."""
+        return None if self.job.plan.private is not None else self.ranking.best
+
+    @property
+    def release_fingerprint(self) -> str:
+        """Of what is released, as `isthmus_client.release.Release.whole`."""
+        ranker = self.released_ranker
+        encoder = self.run.best
+        return encoder.fingerprint() if ranker is None else fingerprint_of(encoder, ranker)
+
 
 def publish(outcome: Outcome, scenario: Scenario) -> Results:
     """Write the release, the report and, last, results.json: its presence means "finished"."""
@@ -68,7 +81,7 @@ def publish(outcome: Outcome, scenario: Scenario) -> Results:
     results = _results(outcome, scenario)
     with job.progress.track("report", 2) as advance:
         config = asdict(job.plan.encoder)
-        folder, ranker = job.options.out / "release", outcome.ranking.best
+        folder, ranker = job.options.out / "release", outcome.released_ranker
         write_release(outcome.run.best, config, results, folder, ranker=ranker)
         advance(1)
         write_report(results, _pictures(outcome), job.options.out)
@@ -138,7 +151,7 @@ def _config(outcome: Outcome) -> dict[str, Any]:
         "text_encoder": outcome.prepared.encoder,
         "text_encoder_fingerprint": outcome.prepared.encoder_fingerprint,
         "best_round": outcome.run.best_round,
-        "release_fingerprint": fingerprint_of(outcome.run.best, outcome.ranking.best),
+        "release_fingerprint": outcome.release_fingerprint,
         "encoder_fingerprint": outcome.run.best.fingerprint(),
         "ranker_best_round": outcome.ranking.best_round,
         "ranker_fingerprint": outcome.ranking.best.fingerprint(),

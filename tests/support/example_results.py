@@ -26,6 +26,7 @@ from isthmus_simulations.results import (
     PairedDifference,
     PlatformResults,
     Privacy,
+    PrivateRun,
     Results,
     ScenarioInfo,
     SplitInfo,
@@ -106,6 +107,30 @@ def example_results(**changes: Any) -> Results:
         "warnings": ("deli: 12 users with a single event were left out",),
     }
     return Results(**(fields | changes))
+
+
+def private_results(**changes) -> Results:
+    """As `example_results`, of a run under differential privacy."""
+    run = PrivateRun(
+        trust="pooled",
+        target_epsilon=8.0,
+        noise_multiplier=1.25,
+        noise_norm=0.43,
+        sampling_rate=0.05,
+        clipping_norm=1.0,
+        rounds=100,
+        users=dict.fromkeys(_PLATFORMS, 2100),
+        spent=dict.fromkeys(_PLATFORMS, 7.875),
+        colluders=1,
+        overlap={1: 7.875, 2: 17.5},
+        collusion={0: 6.625, 1: 7.875, 2: 13.25},
+        audit={name: 1.5 + place for place, name in enumerate(_PLATFORMS)},
+        audit_confidence=0.95,
+    )
+    claim = Privacy(
+        mechanism="gaussian", statement="User-level DP", epsilon=7.875, delta=1e-6, run=run
+    )
+    return example_results(privacy=claim, **changes)
 
 
 def _platform(name: str, place: int) -> PlatformResults:

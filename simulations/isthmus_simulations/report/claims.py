@@ -20,10 +20,17 @@ class ClaimTable:
 
 @dataclass(frozen=True)
 class Claims:
-    """What stands below a private run's statement."""
+    """What stands below a private run's statement.
+
+    Attributes:
+        facts: figure and what it is; they name no platform.
+        tables: epsilon for whom; they name no platform either, as a model card must not.
+        platforms: each platform's ledger.
+    """
 
     facts: tuple[tuple[str, str], ...]
     tables: tuple[ClaimTable, ...]
+    platforms: ClaimTable
 
 
 def claims_of(privacy: Privacy) -> Claims | None:
@@ -39,16 +46,23 @@ def claims_of(privacy: Privacy) -> Claims | None:
         (f"{100 * run.sampling_rate:.3g} %", "of the users in a round, Poisson"),
         (f"{run.clipping_norm:g}", "clipping norm of a user's gradient"),
     )
-    return Claims(facts, tuple(_tables(run)))
+    if run.audit and run.audit_confidence is not None:
+        sure = f"{100 * run.audit_confidence:g} %"
+        shown = f"lower bound of ε by an attack with canaries, {sure} sure"
+        facts = (*facts, (f"{max(run.audit.values()):.3g}", shown))
+    return Claims(facts, tuple(_tables(run)), _platforms(run))
 
 
-def _tables(run: PrivateRun) -> list[ClaimTable]:
+def _platforms(run: PrivateRun) -> ClaimTable:
     head: tuple[str, ...] = ("platform", "published users", "ε charged")
     if run.audit:
         head = (*head, "attack shows at least")
     rows = [_platform(run, name) for name in run.users]
-    found = [ClaimTable("Each platform's ledger", head, tuple(rows))]
-    found.append(_counted("A person on several platforms", "platforms", run.overlap))
+    return ClaimTable("Each platform's ledger", head, tuple(rows))
+
+
+def _tables(run: PrivateRun) -> list[ClaimTable]:
+    found = [_counted("A person on several platforms", "platforms", run.overlap)]
     if run.collusion:
         caption = f"Platforms that collude with the server; planned for: {run.colluders}"
         found.append(_counted(caption, "colluding", run.collusion))

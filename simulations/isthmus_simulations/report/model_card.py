@@ -25,6 +25,7 @@ from isthmus_client.release import (
     write_ranker,
 )
 from isthmus_simulations.report import formats, verdicts
+from isthmus_simulations.report.claims import claims_of
 from isthmus_simulations.results import MAIN_DIFFERENCE, Results
 
 
@@ -103,6 +104,7 @@ def render_card(
         size=formats.size,
     )
     return environment.get_template("model-card.md.j2").render(
+        claims=claims_of(results.privacy),
         config=json.dumps(dict(config), indent=2, sort_keys=True),
         encoder=encoder,
         encoder_name=ENCODER_NAME,

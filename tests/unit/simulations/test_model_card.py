@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from example_results import example_results
+from example_results import example_results, private_results
 from safetensors.numpy import load_file, save_file
 
 from isthmus.border import split
@@ -132,6 +132,14 @@ def test_a_private_run_states_its_budget_and_no_alarm(encoder):
     card = render_card(encoder, asdict(CONFIG), example_results(privacy=private))
     assert "\N{GREEK SMALL LETTER EPSILON} = 8," in card
     assert "NOT PRIVATE" not in card
+
+
+def test_a_private_card_says_for_whom_and_shows_no_ledger(encoder):
+    results = private_results()
+    card = render_card(encoder, asdict(CONFIG), results)
+    for figure in ("7.88", "17.5", "13.2", "1.25", "0.43", "95 % sure"):
+        assert figure in card
+    assert "ledger" not in card
 
 
 def test_foreign_text_is_no_markup(encoder):

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from example_results import example_pictures, example_results
+from example_results import example_pictures, example_results, private_results
 
 from isthmus_simulations.report.page import render_report, write_report
 from isthmus_simulations.results import Curves, Privacy, ScenarioInfo
@@ -101,6 +101,13 @@ def test_the_banner_is_there_exactly_when_the_run_is_not_private(text):
     assert "<strong>NOT PRIVATE</strong>" in text
     private = Privacy(mechanism="local", statement="user-level DP", epsilon=8.0, delta=1e-6)
     assert "NOT PRIVATE" not in render_report(example_results(privacy=private), None)
+
+
+def test_a_private_run_shows_every_ledger_and_what_an_attack_found():
+    text = render_report(private_results(), None)
+    for figure in ("7.88", "17.5", "13.2", "attack shows at least", "planned for: 1", "0.43"):
+        assert figure in text
+    assert "attack" not in render_report(RESULTS, None)
 
 
 def test_foreign_text_is_escaped_everywhere():
