@@ -156,4 +156,4 @@ class Platform(RuleBasedStateMachine):
 
 
 TestPlatform = Platform.TestCase
-TestPlatform.settings = settings(max_examples=25, stateful_step_count=25)
+TestPlatform.settings = settings(max_examples=16, stateful_step_count=25)

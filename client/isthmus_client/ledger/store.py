@@ -68,9 +68,14 @@ class Store:
         self.path = path
         if not path.is_file():
             raise missing(path)
+        self._process = os.getpid()
         with self._explained():
             self._connection = _connected(_address(path, read_only=read_only), patience)
-            self._configure(read_only=read_only)
+            try:
+                self._configure(read_only=read_only)
+            except sqlite3.Error:
+                self._connection.close()
+                raise
         self._identity = _identity(path)
 
     def _configure(self, *, read_only: bool) -> None:
@@ -146,6 +151,11 @@ class Store:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
+        if self._process != os.getpid():  # SQLite's locks do not survive a fork
+            raise LedgerError(
+                f"the ledger {self.path} was opened by another process",
+                hint="open it again in this one",
+            )
         with explained(self.path):
             yield
 
@@ -223,6 +233,8 @@ def explained(path: Path) -> Iterator[None]:
     """SQLite's failures as ours."""
     try:
         yield
+    except sqlite3.ProgrammingError:  # ours: a closed ledger, for example
+        raise
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorname", None) or "SQLITE_ERROR"
         why, hint = _meaning(code)

@@ -302,3 +302,12 @@ def test_threads_that_share_a_ledger_charge_every_round(path):
         assert len({each.number for each in found}) == 20
         assert [each.round for each in found] == list(range(20))
         assert ledger.verify() == 29
+
+
+def test_a_ledger_does_not_cross_a_fork(path, monkeypatch):
+    with Ledger(path) as ledger:
+        monkeypatch.setattr("os.getpid", lambda: -1)
+        with pytest.raises(LedgerError, match="was opened by another process"):
+            ledger.reserve(KEY, "run", 9, EVENT)
+        monkeypatch.undo()
+        ledger.reserve(KEY, "run", 9, EVENT)
