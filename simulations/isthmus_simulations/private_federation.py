@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ from isthmus.encoder import initial_encoder
 from isthmus.errors import ScenarioError
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
+from isthmus.privacy.adaptive import WITHIN
 from isthmus_client.charge import LedgerCharge
 from isthmus_client.federated_trainer import initial_parameters
-from isthmus_client.ledger import Key, Ledger
-from isthmus_client.noise import GaussianNoise
+from isthmus_client.ledger import Key, Ledger, recorded_heads
+from isthmus_client.noise import GaussianNoise, Steps
 from isthmus_client.outbox import Outbox
 from isthmus_client.private_trainer import PrivateTrainer
 from isthmus_client.workspace import Workspace
@@ -76,12 +78,15 @@ def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
     schedule = schedule_of(plan.private, workspaces, initial)
     config = server_config(job, schedule)
     auditor = _auditor(job, schedule, initial)
-    members = [member_of(job, each, schedule, auditor) for each in workspaces]
-    for member in members:
-        member.charge.register(config.plan_for(1), plan.private.rounds + SPARE)
-    outboxes: Mapping[str, Outbox] = {m.trainer.platform: m.outbox() for m in members}
     store = CheckpointStore(options.out / "rounds")
-    with job.progress.track("private federation, rounds", plan.private.rounds) as advance:
+    with ExitStack() as ledgers:
+        members = [member_of(job, each, schedule, auditor) for each in workspaces]
+        for member in members:
+            ledgers.callback(member.charge.ledger.close)
+            member.charge.register(config.plan_for(1), plan.private.rounds + SPARE)
+        outboxes: Mapping[str, Outbox] = {m.trainer.platform: m.outbox() for m in members}
+        told = job.progress.track("private federation, rounds", plan.private.rounds)
+        advance = ledgers.enter_context(told)
         result = run_federation(
             options.engine,
             server_config=config,
@@ -93,8 +98,6 @@ def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
             workers=job.workers,
             resume=not store.is_empty(),
         )
-    for member in members:
-        member.charge.ledger.close()
     if auditor is not None:
         audit_run(options.out).require_consistent()
     return result
@@ -122,25 +125,34 @@ def _auditor(job: Job, schedule: Schedule, initial: Shared) -> Auditor | None:
 def member_of(
     job: Job, workspace: Workspace, schedule: Schedule, auditor: Auditor | None = None
 ) -> Member:
-    """One platform's side, with its ledger opened."""
+    """One platform's side, with its ledger opened.
+
+    Raises:
+        LedgerError: the ledger was altered, or is older than a receipt says.
+    """
     name, out = workspace.platform.name, job.options.out
-    users = schedule.users[name]
+    users, receipts = schedule.users[name], out / "outbox" / f"{name}.jsonl"
     ledger = Ledger(
         out / LEDGERS / f"{name}.sqlite", epsilon=schedule.plan.epsilon, delta=schedule.delta
     )
+    ledger.require_contains(*recorded_heads(receipts))
     key = Key(key_of(job, name))
     charge = LedgerCharge(ledger, key, out / "sent" / name, users)
     trainer = PrivateTrainer(workspace, job.plan.encoder, charge, users)
     noise = GaussianNoise(users)
     if auditor is not None:
         trainer = replace(trainer, canaries=auditor.canaries(name))
-        noise = replace(noise, watch=auditor.eye(name))
-    return Member(
-        trainer,
-        noise,
-        charge,
-        out / "outbox" / f"{name}.jsonl",
-    )
+        noise = replace(noise, watch=_gradient_alone(auditor.eye(name)))
+    return Member(trainer, noise, charge, receipts)
+
+
+def _gradient_alone(eye: Callable[[RoundPlan, Steps], None]) -> Callable[[RoundPlan, Steps], None]:
+    """An eye on the gradient: canaries show nowhere else."""
+
+    def see(plan: RoundPlan, steps: Steps) -> None:
+        eye(plan, {name: values for name, values in steps.items() if name != WITHIN})
+
+    return see
 
 
 def key_of(job: Job, platform: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from private_platforms import private_job, workspaces
 
-from isthmus.errors import AuditError, BudgetError, FederationError, ScenarioError
+from isthmus.errors import AuditError, BudgetError, FederationError, LedgerError, ScenarioError
 from isthmus_client.ledger import Key, Ledger
 from isthmus_client.receipts import verify_receipts
 from isthmus_simulations import private_federation
@@ -70,6 +70,14 @@ def test_a_round_that_the_server_lost_is_sent_again_and_not_charged_again(tmp_pa
     standing = charged(tmp_path, "a")
     assert (standing.rounds, standing.committed, standing.resent) == (3, 3, 1)
     assert receipts(tmp_path, "a")[-1]["kind"] == "update again"
+
+
+def test_a_ledger_begun_anew_is_found_out_by_the_receipts(tmp_path):
+    federate_privately(private_job(tmp_path), workspaces("a", "b"))
+    for path in (tmp_path / "ledgers").glob("a.sqlite*"):
+        path.unlink()
+    with pytest.raises(LedgerError):
+        federate_privately(private_job(tmp_path), workspaces("a", "b"))
 
 
 def test_lost_bytes_are_computed_and_charged_anew(tmp_path):
