@@ -105,6 +105,8 @@ def noise_multiplier_for(
 ) -> float:
     """The least noise multiplier, to 0.1 %, that keeps `count` more releases within the target.
 
+    It is never below 0.1: a guarantee would then rest on not being sampled alone.
+
     Args:
         target_epsilon: for everything together, `spent` included; above 0, at most 200.
         delta: as in `epsilon`.

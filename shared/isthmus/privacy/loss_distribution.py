@@ -22,7 +22,7 @@ Counts = dict[tuple[float, float], int]
 
 POINTS: Final = 2000  # grid points up to epsilon: the bound then lies within 0.1 % of the limit
 _POINTS_OF_ROOT: Final = 45  # the same for n steps: that many times the root of n
-WIDEST: Final = 200_000  # grid points of one step's loss, at most: memory and time
+WIDEST: Final = 100_000  # grid points of one step's loss, at most: memory and time
 _ROUGH: Final = 8.0  # a search's grid is that much wider
 _GRIDS: Final = 6  # tries of a grid, at most
 _SETTLED: Final = 0.97  # a finer grid that lowers epsilon by less is fine enough

@@ -206,3 +206,18 @@ def test_a_spent_target_is_refused_with_the_numbers():
 def test_a_schedule_out_of_range_is_refused(target, rate, count):
     with pytest.raises(ScenarioError, match="expected"):
         noise_multiplier_for(target, 1e-5, rate, count)
+
+
+@pytest.mark.parametrize(("target", "rate"), [(8, 1e-6), (0.5, 1e-6), (150, 1.0)])
+def test_noise_has_a_floor_however_rare_or_cheap_the_releases_are(target, rate):
+    assert noise_multiplier_for(target, 1e-5, rate, 1) >= 0.1
+
+
+def test_a_target_that_any_noise_keeps_takes_the_least():
+    assert noise_multiplier_for(8, 1e-4, 1e-6, 1) == 0.1
+
+
+@pytest.mark.parametrize("event", [Event(385.7, 0.5, 10), Event(1e8, 0.5), Event(51.0, 0.5, 100)])
+def test_much_noise_is_accounted_without_a_word(event, capfd):
+    assert epsilon([event], 1e-5) <= rdp_epsilon([event], 1e-5) < 2
+    assert capfd.readouterr().err == ""

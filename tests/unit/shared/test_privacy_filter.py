@@ -112,3 +112,10 @@ def test_a_smaller_delta_admits_less():
 def test_a_budget_has_its_range(budget, delta):
     with pytest.raises(ScenarioError, match="expected"):
         RdpFilter.opened(budget, delta)
+
+
+@pytest.mark.parametrize("plan", [[], [Event(9.0, 0.2, 3)], [Event(1.0, 0.2, 300)]])
+def test_shares_of_delta_add_up_to_it(plan):
+    gate = RdpFilter.opened(1, DELTA, plan)
+    planned = 0 if gate.ahead is None else plan_delta(DELTA)
+    assert planned + gate._share * len(gate.orders) == pytest.approx(DELTA)
