@@ -14,6 +14,7 @@ from isthmus.cli_options import CORES, count, file, names, switch, text
 from isthmus.console import progress_for, publish_json
 from isthmus.errors import ScenarioError
 from isthmus_simulations.cli_benchmark_newcomer import newcomer
+from isthmus_simulations.cli_benchmark_privacy import privacy
 from isthmus_simulations.cli_benchmark_training import training
 from isthmus_simulations.cli_benchmark_transfer import transfer
 
@@ -34,6 +35,7 @@ def _root() -> None:
 
 
 app.command()(newcomer)
+app.command()(privacy)
 app.command()(training)
 app.command()(transfer)
 

@@ -1,0 +1,1 @@
+"""The price of privacy: what differential privacy takes from the encoder's quality, and buys."""
