@@ -134,9 +134,9 @@ def test_clipped_tensor_by_tensor_one_user_moves_it_further(monkeypatch):
 
     whole = clipping.add_clipped
 
-    def one_by_one(total, contributions, users, clipping_norm):
+    def one_by_one(total, contributions, *more):
         for contribution in contributions:
-            total = whole(total, [contribution], users, clipping_norm)
+            total = whole(total, [contribution], *more)
         return total
 
     monkeypatch.setattr(engine, "add_clipped", one_by_one)

