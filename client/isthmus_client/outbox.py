@@ -89,8 +89,9 @@ class Outbox:
 
     Guarantees:
         - Only `Shared` leaves: a `Private`, a subclass or any other object is refused.
-        - An update has exactly the names and shapes of the parameters received, finite float32
-          values, and a norm within the bound; metrics are declared and finite numbers.
+        - An update has exactly the names and shapes of the parameters received (and the one scalar
+          more that an adaptive clipping norm asks for), finite float32 values, and a norm within
+          the bound; metrics are declared and finite numbers.
         - All that leaves has a receipt on disk before the caller holds it; if the receipt cannot be
           written, nothing leaves. A receipt without a departure (a crash in between) is possible.
         - No differential privacy of its own: that is the postprocessors', whose statements stand in
@@ -131,7 +132,7 @@ class Outbox:
         """
         require_shared(delta)
         processed = postprocess(delta, plan, self.postprocessors)
-        self._check_update(processed, received)
+        self._check_update(processed, received, plan)
         reported = self._checked_metrics(metrics, plan)
         if type(users) is not int or users < 0:
             raise OutboxError(f"users is {users!r}, must be a count of 0 or more")
@@ -191,11 +192,11 @@ class Outbox:
             )
         return self.charge.settle(plan, update)
 
-    def _check_update(self, update: Shared | GridSum, received: Shared) -> None:
+    def _check_update(self, update: Shared | GridSum, received: Shared, plan: RoundPlan) -> None:
         if not isinstance(update, GridSum):
             require_shared(update)
         try:
-            received.require_shapes(update)
+            plan.require_update(received, update)
         except MessageRefusedError as error:
             raise OutboxError(f"the update is not like the parameters received: {error}") from error
         if update.bytes > MAX_UPDATE_BYTES:

@@ -8,12 +8,14 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from isthmus.encoder import EncoderConfig, SharedEncoder
 from isthmus.errors import MessageRefusedError, PrivacyError
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
+from isthmus.privacy import adaptive
 from isthmus.privacy.events import Event
 from isthmus.privacy.randomness import SecureSource
 from isthmus_client.dp import (
@@ -53,6 +55,10 @@ class PrivateTrainer:
         plan's rate, each user's gradient clipped to the plan's norm; windows are drawn from a
         secret stream, negatives uniformly over the public catalogue. Nothing else of the users is
         in the result: its users are the published number, and there are no metrics.
+        Where the norm adapts, a user's gradient and the coordinate that says whether it was within
+        the norm are together no longer than the plan's norm, which is one constant for all
+        micro-batches. Rounding is not covered there: who shares a micro-batch may change the last
+        digit of a norm, and so on which side of the threshold it lies.
     """
 
     workspace: Workspace
@@ -91,7 +97,8 @@ class PrivateTrainer:
         if sample.event(plan.noise_multiplier) != event:
             raise PrivacyError(f"the sample's cost is not the {event} that was charged")
         total = self._sum(encoder, sample, plan)
-        update = Shared({name: (-tensor).numpy() for name, tensor in total.tensors.items()})
+        downhill = {name: (-tensor).numpy() for name, tensor in total.tensors.items()}
+        update = Shared({**downhill, **_within(total, plan)})
         return LocalResult(update, self.published_users, {})
 
     def evaluate(self, parameters: Shared, plan: RoundPlan) -> Mapping[str, float]:
@@ -108,11 +115,11 @@ class PrivateTrainer:
             self._batches(users, random),
             self.workspace.content,
             self._negatives(plan, random),
-            plan.clipping_norm,
+            plan.gradient_norm,
         )
         if self.canaries is None:
             return total
-        return add_canaries(total, self.canaries, planted, plan.clipping_norm)
+        return add_canaries(total, self.canaries, planted, plan.gradient_norm)
 
     @cached_property
     def _everybody(self) -> Ints:
@@ -130,3 +137,11 @@ class PrivateTrainer:
         """Uniform over the catalogue, which is public."""
         items = len(self.workspace.content)
         return torch.from_numpy(random.integers(0, items, size=plan.negatives))
+
+
+def _within(total: ClippedSum, plan: RoundPlan) -> dict[str, npt.NDArray[np.float32]]:
+    """The scalar by which the clipping norm is adapted; nothing where it is fixed."""
+    if not plan.adaptive:
+        return {}
+    value = adaptive.encoded(total.within, total.users, plan.clipping_norm)
+    return {adaptive.WITHIN: np.asarray(value, np.float32)}

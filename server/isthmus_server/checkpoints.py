@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class Checkpoint:
         tensors_bytes: its length.
         record: None for round 0, the initial parameters.
         evaluation: metrics by platform of these parameters, if they were the run's last.
+        clipping_norm: of the next private round; None in a file from before norms could adapt.
     """
 
     layout: int
@@ -55,6 +56,7 @@ class Checkpoint:
     tensors_bytes: int
     record: RoundRecord | None
     evaluation: dict[str, dict[str, float]]
+    clipping_norm: float | None = None
 
 
 _SCHEMA: TypeAdapter[Checkpoint] = TypeAdapter(Checkpoint)
@@ -100,6 +102,7 @@ class CheckpointStore:
             tensors_bytes=len(data),
             record=state.history[-1] if state.history else None,
             evaluation={name: dict(metrics) for name, metrics in state.evaluation.items()},
+            clipping_norm=state.clipping_norm,
         )
         self._write_checkpoint(checkpoint)
 
@@ -232,10 +235,12 @@ def _to_state(
     parameters, slots = tensors
     history = tuple(checkpoint.record for checkpoint in chain if checkpoint.record is not None)
     last = chain[-1]
-    state = RunState(Phase.IDLE, last.round, parameters, slots, history, last.evaluation)
+    norm = config.plan.clipping_norm if last.clipping_norm is None else last.clipping_norm
+    state = RunState(
+        Phase.IDLE, last.round, parameters, slots, history, last.evaluation, clipping_norm=norm
+    )
     phase = next_phase(config, state)
-    evaluation = {} if phase is Phase.IDLE else last.evaluation
-    return RunState(phase, last.round, parameters, slots, history, evaluation)
+    return replace(state, phase=phase, evaluation={} if phase is Phase.IDLE else last.evaluation)
 
 
 def _warn(path: Path, reason: Exception) -> None:

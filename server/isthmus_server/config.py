@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from isthmus.errors import ScenarioError
 from isthmus.messages import RoundPlan, Scalar
 from isthmus_server.aggregate import Aggregation, Mean
+from isthmus_server.noised_sum import NoisedSum
 from isthmus_server.optimisers import FedAvg, ServerOptimiser
 
 
@@ -15,7 +16,8 @@ class ServerConfig:
     """One run.
 
     Attributes:
-        plan: the template of every round's plan; its run, round and seed are filled in.
+        plan: the template of every round's plan; its run, round and seed are filled in, and the
+            clipping norm where it adapts: the template has that of the first round.
         score: the validation metric that early stopping and the best round go by; higher is better.
     """
 
@@ -38,9 +40,23 @@ class ServerConfig:
         _require(self.join_deadline_s >= 0, "join_deadline_s", self.join_deadline_s, "0 s or more")
         _require(self.patience >= 0, "patience", self.patience, "0 (off) or more rounds")
 
-    def plan_for(self, number: int) -> RoundPlan:
-        """The plan of one round."""
-        return replace(self.plan, run_id=self.run_id, round=number, seed=self.seed)
+    def plan_for(self, number: int, clipping_norm: float | None = None) -> RoundPlan:
+        """The plan of one round.
+
+        Args:
+            number: of the round.
+            clipping_norm: where it adapts, of the round; None = of the first one.
+        """
+        plan = replace(self.plan, run_id=self.run_id, round=number, seed=self.seed)
+        if clipping_norm is None or not plan.adaptive:
+            return plan
+        return replace(plan, clipping_norm=clipping_norm)
+
+    def rule_for(self, plan: RoundPlan) -> Aggregation:
+        """The aggregation of one round: a sum on the grid is read at the round's own norm."""
+        if plan.adaptive and isinstance(self.aggregation, NoisedSum):
+            return replace(self.aggregation, clipping_norm=plan.clipping_norm)
+        return self.aggregation
 
     def identity(self) -> dict[str, Scalar]:
         """Everything that the parameters after a round depend on, flat.
@@ -49,6 +65,8 @@ class ServerConfig:
         between an interrupted run and its resumption.
         """
         plan = {f"plan.{name}": value for name, value in asdict(self.plan_for(0)).items()}
+        if not self.plan.adaptive:  # a run from before there was a choice is such a run
+            del plan["plan.clipping_quantile"]
         optimiser = {f"optimiser.{k}": v for k, v in self.optimiser.settings().items()}
         aggregation = {f"aggregation.{k}": v for k, v in self.aggregation.settings().items()}
         return {"score": self.score, **plan, **optimiser, **aggregation}

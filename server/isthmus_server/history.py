@@ -72,6 +72,7 @@ class RunResult:
     Attributes:
         validation: each platform's score of the parameters of round 0, 1, ... up to the last;
             a platform that did not report one is not in that round's mapping.
+        clipping_norm: of a private run after its last round; 0 without privacy.
     """
 
     final: Shared
@@ -79,6 +80,7 @@ class RunResult:
     best_round: int
     rounds: tuple[RoundRecord, ...]
     validation: tuple[Scores, ...]
+    clipping_norm: float = 0.0
 
 
 def validation(

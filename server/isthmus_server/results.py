@@ -26,4 +26,5 @@ def read_result(config: ServerConfig, initial: Shared, store: CheckpointStore) -
         best_round=best,
         rounds=state.history,
         validation=scores,
+        clipping_norm=state.clipping_norm,
     )

@@ -13,7 +13,9 @@ Rules:
    counts nothing; where nobody has any, the parameters and the optimiser's memory stay.
 2. Fewer accepted updates than the minimum: `aggregate` raises; the state before stays good.
 3. Only `commit` changes the parameters that the next round starts from.
-4. After the last round (or an early stop) one evaluation validates the last parameters, if the
+4. Where the clipping norm adapts, `aggregate` takes the share of users within it off the update
+   and `commit` moves it; it never moves within a round.
+5. After the last round (or an early stop) one evaluation validates the last parameters, if the
    plan validates at all.
 """
 
@@ -27,6 +29,7 @@ from enum import StrEnum
 from isthmus.errors import FederationError, MessageRefusedError
 from isthmus.messages import MAX_UPDATE_BYTES, RoundPlan, Update
 from isthmus.parameters import GridSum, Shared
+from isthmus.privacy import adaptive
 from isthmus_server.aggregate import Combined
 from isthmus_server.config import ServerConfig
 from isthmus_server.history import (
@@ -63,6 +66,7 @@ class OpenRound:
     accepted: Mapping[str, tuple[Update, int]] = field(default_factory=dict)  # with bytes up
     refused: tuple[tuple[str, str, int], ...] = ()  # platform, reason, bytes up
     combined: Combined | None = None
+    clipping_norm: float = 0.0  # of the next round, once there is a combined update
     moved: tuple[Shared, Slots] | None = None
 
 
@@ -76,6 +80,7 @@ class RunState:
         slots: the server optimiser's memory after it.
         history: the committed rounds from 1 on.
         evaluation: metrics by platform of the last parameters; empty before the end.
+        clipping_norm: of the next private round; 0 without privacy.
     """
 
     phase: Phase
@@ -85,11 +90,13 @@ class RunState:
     history: tuple[RoundRecord, ...] = ()
     evaluation: Mapping[str, Metrics] = field(default_factory=dict)
     open: OpenRound | None = None
+    clipping_norm: float = 0.0
 
 
 def start(config: ServerConfig, initial: Shared) -> RunState:
     """A run before its first round."""
-    state = RunState(Phase.IDLE, 0, initial, config.optimiser.init(initial))
+    norm = config.plan.clipping_norm
+    state = RunState(Phase.IDLE, 0, initial, config.optimiser.init(initial), clipping_norm=norm)
     return replace(state, phase=next_phase(config, state))
 
 
@@ -115,7 +122,7 @@ def configure(config: ServerConfig, state: RunState, cohort: Iterable[str]) -> R
     _require(state, Phase.IDLE)
     names = frozenset(cohort)
     _require_quorum(config, state.round + 1, len(names), "are online")
-    plan = config.plan_for(state.round + 1)
+    plan = config.plan_for(state.round + 1, state.clipping_norm)
     opened = OpenRound(plan, fingerprint(state), names)
     return replace(state, phase=Phase.COLLECTING, open=opened)
 
@@ -176,7 +183,7 @@ def _check_delta(plan: RoundPlan, base: Shared, delta: Shared | GridSum) -> None
     wanted = GridSum if plan.privacy == "pooled" else Shared
     if type(delta) is not wanted:
         raise MessageRefusedError(f"it is a {type(delta).__name__}, expected a {wanted.__name__}")
-    base.require_shapes(delta)
+    plan.require_update(base, delta)
     if delta.bytes > MAX_UPDATE_BYTES:
         raise MessageRefusedError(f"update has {delta.bytes} bytes")
     if isinstance(delta, Shared) and not delta.is_finite():
@@ -186,14 +193,33 @@ def _check_delta(plan: RoundPlan, base: Shared, delta: Shared | GridSum) -> None
 def aggregate(config: ServerConfig, state: RunState) -> RunState:
     """Make one update of what was accepted, by the configured rule.
 
+    Where the clipping norm adapts, the share of users within it is taken off the update.
+
     Raises:
         FederationError: out of order, or too few updates; the message gives each refusal.
     """
     opened = _opened(state, Phase.COLLECTING)
     reasons = "; ".join(f"{name}: {reason}" for name, reason, _ in opened.refused)
     _require_quorum(config, opened.plan.round, len(opened.accepted), "sent a good update", reasons)
-    combined = config.aggregation.combine([update for update, _ in opened.accepted.values()])
-    return replace(state, phase=Phase.AGGREGATED, open=replace(opened, combined=combined))
+    rule = config.rule_for(opened.plan)
+    combined = rule.combine([update for update, _ in opened.accepted.values()])
+    if opened.plan.adaptive:
+        combined, norm = _adapted(opened.plan, combined)
+    else:
+        norm = state.clipping_norm
+    opened = replace(opened, combined=combined, clipping_norm=norm)
+    return replace(state, phase=Phase.AGGREGATED, open=opened)
+
+
+def _adapted(plan: RoundPlan, combined: Combined) -> tuple[Combined, float]:
+    """The update without the scalar that speaks of the norm, and the next round's norm."""
+    tensors = dict(combined.mean.tensors)
+    mean = float(tensors.pop(adaptive.WITHIN))
+    rest = replace(combined, mean=Shared(tensors))
+    if not any(combined.shares.values()):  # nobody said anything
+        return rest, plan.clipping_norm
+    share = adaptive.decoded(mean, plan.clipping_norm)
+    return rest, adaptive.moved(plan.clipping_norm, share, plan.clipping_quantile)
 
 
 def optimise(config: ServerConfig, state: RunState) -> RunState:
@@ -234,7 +260,8 @@ def commit(
     assert opened.moved is not None
     parameters, slots = opened.moved
     record = _record(opened, parameters.fingerprint(), seconds, bytes_down)
-    closed = RunState(Phase.IDLE, opened.plan.round, parameters, slots, (*state.history, record))
+    history, norm = (*state.history, record), opened.clipping_norm
+    closed = RunState(Phase.IDLE, opened.plan.round, parameters, slots, history, clipping_norm=norm)
     return replace(closed, phase=next_phase(config, closed))
 
 

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Final, Literal, get_args
 
+import numpy as np
+
 from isthmus.errors import MessageRefusedError
 from isthmus.parameters import GridSum, Shared
+from isthmus.privacy import adaptive
 
 Scalar = str | int | float | bool
 Trust = Literal["none", "local", "pooled"]
@@ -39,10 +42,11 @@ class RoundPlan:
     proximal: float = 0.0  # FedProx mu towards the round's parameters; 0 = off
     validate: bool = True  # evaluate the received parameters on the platform's validation window
     privacy: str = "none"  # trust mode; with any other, a round is one noised gradient
-    clipping_norm: float = 0.0  # C: the largest norm of a user's gradient
+    clipping_norm: float = 0.0  # C of this round: the largest norm of what a user adds
     noise_multiplier: float = 0.0  # of the whole noise over C
     sampling_rate: float = 0.0  # of users, Poisson
     shares: int = 1  # honest platforms whose noise makes the whole
+    clipping_quantile: float = 0.0  # of users, that C follows; 0 = a fixed C
     protocol: int = PROTOCOL_VERSION
 
     def __post_init__(self) -> None:
@@ -69,6 +73,37 @@ class RoundPlan:
         """Whether the round's update is a noised gradient."""
         return self.privacy != "none"
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether the clipping norm follows a quantile, and updates say who is within it."""
+        return self.clipping_quantile > 0
+
+    @property
+    def gradient_norm(self) -> float:
+        """What a user's gradient is clipped to: C, less the share that adapting it takes."""
+        return adaptive.gradient_norm(self.clipping_norm) if self.adaptive else self.clipping_norm
+
+    def require_update(self, parameters: Shared, update: Shared | GridSum) -> None:
+        """Refuse an update that has not exactly the tensors that the plan asks for.
+
+        They are those of the parameters and, where the clipping norm adapts, the scalar
+        `adaptive.WITHIN`.
+
+        Raises:
+            MessageRefusedError: names the first tensor that differs.
+        """
+        has = adaptive.WITHIN in update.tensors
+        if has and not self.adaptive:
+            raise MessageRefusedError(
+                f"update has {adaptive.WITHIN!r}, but the plan's clipping norm is fixed"
+            )
+        if self.adaptive and not has:
+            raise MessageRefusedError(
+                f"update lacks {adaptive.WITHIN!r}, which the plan's clipping norm is adapted by"
+            )
+        extra = {adaptive.WITHIN: np.zeros((), np.float32)} if self.adaptive else {}
+        Shared({**parameters.tensors, **extra}).require_shapes(update)
+
     def _require_privacy(self) -> None:
         """A round is private wholly or not at all."""
         _require(self.privacy in get_args(Trust), "privacy", self.privacy, "none, local or pooled")
@@ -81,6 +116,16 @@ class RoundPlan:
         _require(self.privacy == "pooled" or self.shares == 1, "shares", self.shares, "1")
         # What is measured on users is a release of its own, which nobody accounts for.
         _require(not (self.private and self.validate), "validate", self.validate, "off")
+        self._require_clipping()
+
+    def _require_clipping(self) -> None:
+        """A norm that float32 can sum, and a quantile that there is."""
+        low, high, norm = adaptive.LOWEST, adaptive.HIGHEST, self.clipping_norm
+        good = not self.private or low <= norm <= high
+        _require(good, "clipping_norm", norm, f"{low:g} to {high:g}")
+        expected = "0 (fixed) up to 1" if self.private else "0 without privacy"
+        good = 0 <= self.clipping_quantile < 1 and (self.private or not self.adaptive)
+        _require(good, "clipping_quantile", self.clipping_quantile, expected)
 
     def to_record(self) -> dict[str, Scalar]:
         """As flat scalars."""

@@ -96,6 +96,10 @@ ColludersOption = Annotated[
 ClipOption = Annotated[
     float | None, text("Largest norm of a user's gradient.", panel=PRIVACY, default="1.0")
 ]
+QuantileOption = Annotated[
+    float,
+    text("Quantile of gradients that the norm follows; 0: fixed.", panel=PRIVACY, default="0"),
+]
 BatchOption = Annotated[
     int | None,
     text("Users of a private round, expected, of all platforms.", panel=PRIVACY, default="4096"),
@@ -147,6 +151,7 @@ def simulate(
     epsilon: EpsilonOption = 8.0,
     colluders: ColludersOption = 0,
     clipping_norm: ClipOption = None,
+    clipping_quantile: QuantileOption = 0.0,
     private_batch: BatchOption = None,
     canaries: CanariesOption = 0,
     engine: EngineOption = "memory",
@@ -184,6 +189,7 @@ def simulate(
         epsilon=epsilon,
         colluders=colluders,
         clipping_norm=clipping_norm,
+        clipping_quantile=clipping_quantile,
         private_batch=private_batch,
         canaries=canaries,
         engine=engine,

@@ -36,7 +36,8 @@ class SimulationOptions(BaseModel):
         privacy: the trust mode of differential privacy; none trains without.
         epsilon: of a private run, for one user of one platform.
         colluders: platforms that may work together with the server against another; pooled alone.
-        clipping_norm: the largest norm of a user's gradient.
+        clipping_norm: the largest norm of a user's gradient; of the first round where it adapts.
+        clipping_quantile: of users' gradients that the clipping norm follows; 0 = it is fixed.
         private_batch: users that a private round samples in expectation, over all platforms.
         canaries: planted users of each platform, by which the run is audited.
         engine: what carries the messages; the result does not depend on it.
@@ -65,6 +66,7 @@ class SimulationOptions(BaseModel):
     epsilon: float = Field(default=8.0, gt=0, le=200)
     colluders: int = Field(default=0, ge=0)
     clipping_norm: float | None = Field(default=None, gt=0)
+    clipping_quantile: float = Field(default=0.0, ge=0, lt=1)
     private_batch: int | None = Field(default=None, ge=1)
     canaries: int = Field(default=0, ge=0)
     engine: Engine = "memory"
@@ -90,6 +92,7 @@ DEPENDENT = (
     "epsilon",
     "colluders",
     "clipping_norm",
+    "clipping_quantile",
     "private_batch",
     "canaries",
 )

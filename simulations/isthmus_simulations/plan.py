@@ -128,6 +128,7 @@ def _private(options: SimulationOptions) -> PrivatePlan:
         "rounds": options.rounds or (_QUICK_PRIVATE_ROUNDS if options.quick else None),
         "learning_rate": options.learning_rate,
         "clipping_norm": options.clipping_norm,
+        "clipping_quantile": options.clipping_quantile,
         "batch": options.private_batch,
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}

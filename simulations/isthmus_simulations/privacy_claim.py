@@ -41,6 +41,8 @@ def privacy_of(job: Job, workspaces: Sequence[Workspace], run: RunResult) -> Pri
     schedule = schedule_of(job.plan.private, workspaces, initial)
     rounds = len([record for record in run.rounds if record.round > 0])
     found = _private_run(job, schedule, rounds, initial.size)
+    if schedule.plan.clipping_quantile:
+        found = found.model_copy(update={"last_clipping_norm": run.clipping_norm})
     many = len(workspaces)
     return Privacy(
         mechanism="gaussian",
@@ -79,6 +81,7 @@ def _private_run(job: Job, schedule: Schedule, rounds: int, parameters: int) -> 
         noise_norm=norm * (1.0 if plan.trust == "pooled" else math.sqrt(len(schedule.users))),
         sampling_rate=schedule.sampling_rate,
         clipping_norm=plan.clipping_norm,
+        clipping_quantile=plan.clipping_quantile,
         rounds=rounds,
         users=dict(schedule.users),
         spent={name: _spent(job, name) for name in schedule.users},

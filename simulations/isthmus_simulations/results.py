@@ -136,6 +136,8 @@ class PrivateRun(Figures):
     noise_norm: Annotated[float, Field(gt=0)]
     sampling_rate: Annotated[float, Field(gt=0, le=1)]
     clipping_norm: Annotated[float, Field(gt=0)]
+    clipping_quantile: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    last_clipping_norm: Annotated[float, Field(gt=0)] | None = None
     rounds: Count
     users: dict[str, Count]
     spent: dict[str, float]

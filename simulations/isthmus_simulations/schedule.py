@@ -26,6 +26,8 @@ class PrivatePlan:
         colluders: platforms that may work together with the server; `pooled` alone.
         rounds: of the run; each is one noised gradient.
         batch: users that a round samples in expectation, over all platforms.
+        clipping_norm: of the first round, and of all where it is fixed.
+        clipping_quantile: of users' gradients that the clipping norm follows; 0 = it is fixed.
     """
 
     trust: Literal["local", "pooled"]
@@ -35,6 +37,7 @@ class PrivatePlan:
     batch: int = 4096
     clipping_norm: float = 1.0
     learning_rate: float = 2e-3  # of the server's Adam
+    clipping_quantile: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what protects nobody.
@@ -44,6 +47,10 @@ class PrivatePlan:
         """
         if not (math.isfinite(self.epsilon) and self.epsilon > 0):
             raise ScenarioError(f"epsilon is {self.epsilon}, must be finite and above 0")
+        if not 0 <= self.clipping_quantile < 1:
+            raise ScenarioError(
+                f"clipping_quantile is {self.clipping_quantile}, must be 0 (fixed) up to 1"
+            )
         if self.colluders and self.trust != "pooled":
             raise ScenarioError(
                 f"{self.colluders} colluders with trust {self.trust}",
@@ -54,6 +61,9 @@ class PrivatePlan:
 @dataclass(frozen=True)
 class Schedule:
     """The published constants of a private run.
+
+    An adaptive clipping norm changes none of them: noise is a multiple of each round's own norm, so
+    that no round's cost depends on what the rounds before released.
 
     Attributes:
         users: published users of each platform, never the live count.
@@ -83,6 +93,7 @@ class Schedule:
             "noise_multiplier": self.noise_multiplier,
             "sampling_rate": self.sampling_rate,
             "shares": self.shares,
+            "clipping_quantile": self.plan.clipping_quantile,
         }
         return RoundPlan.from_record(values)
 
@@ -101,7 +112,7 @@ def schedule_for(plan: PrivatePlan, users: Mapping[str, int], parameters: int) -
 
     Args:
         users: published users of each platform.
-        parameters: d, numbers in an update.
+        parameters: d, numbers of the encoder.
 
     Raises:
         ScenarioError: a platform of nobody, or an epsilon that no noise reaches.
@@ -115,7 +126,8 @@ def schedule_for(plan: PrivatePlan, users: Mapping[str, int], parameters: int) -
     rounds = plan.rounds + SPARE
     planned = plan_delta(delta)  # a ledger keeps the rest of delta for rounds beside the plan
     noise = noise_multiplier_for(plan.epsilon, planned, rate, rounds)
-    how = GridNoise(plan.clipping_norm, noise, parameters, shares)
+    coordinates = parameters + (1 if plan.clipping_quantile else 0)
+    how = GridNoise(plan.clipping_norm, noise, coordinates, shares)
     platforms = len(users) if plan.trust == "pooled" else 1
     slack = how.slack(platforms, rounds, plan.epsilon)
     if slack > delta / 1000:

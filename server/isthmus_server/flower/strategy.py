@@ -127,7 +127,7 @@ class FederationStrategy(Strategy):
         grid: Grid,  # noqa: ARG002 - the cohort is known by then
     ) -> Iterable[Message]:
         """One message to each platform of the cohort; all share one content."""
-        plan = self._config.plan_for(server_round)
+        plan = self._config.plan_for(server_round, self.state.clipping_norm)
         return self._messages(MessageType.TRAIN, to_content(arrays, plan), server_round)
 
     def aggregate_train(

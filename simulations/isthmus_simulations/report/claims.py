@@ -38,7 +38,7 @@ def claims_of(privacy: Privacy) -> Claims | None:
     run = privacy.run
     if run is None:
         return None
-    facts = (
+    facts: tuple[tuple[str, str], ...] = (
         (run.trust, "trust mode"),
         (formats.count(run.rounds), "rounds, one noised gradient each"),
         (f"{run.noise_multiplier:.3g}", "noise multiplier"),
@@ -46,6 +46,9 @@ def claims_of(privacy: Privacy) -> Claims | None:
         (f"{100 * run.sampling_rate:.3g} %", "of the users in a round, Poisson"),
         (f"{run.clipping_norm:g}", "clipping norm of a user's gradient"),
     )
+    if run.last_clipping_norm is not None:
+        shown = f"clipping norm at last: it followed quantile {run.clipping_quantile:g} of users"
+        facts = (*facts, (f"{run.last_clipping_norm:.3g}", shown))
     if run.audit and run.audit_confidence is not None:
         sure = f"{100 * run.audit_confidence:g} %"
         shown = f"lower bound of ε by an attack with canaries, {sure} sure"
