@@ -26,10 +26,7 @@ def goals(name: str, scenario: ScenarioPrice, *, whole: bool) -> tuple[Goal, ...
     found = [*_kept_goals(name, scenario), *_alone_goals(name, scenario)]
     if judged:
         return tuple(found)
-    note = f"a goal for all users of {PUBLISHED_SCENARIO} with the full plan: not judged"
-    return tuple(
-        goal.model_copy(update={"met": None, "note": f"{goal.note}; {note}"}) for goal in found
-    )
+    return tuple(goal.model_copy(update={"met": None}) for goal in found)
 
 
 def _all_users(platforms: Mapping[str, PlatformPrice]) -> bool:

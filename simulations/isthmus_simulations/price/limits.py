@@ -5,48 +5,62 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from isthmus.privacy.planner import USEFUL
-from isthmus_simulations.price.cells import PRIVATE
-from isthmus_simulations.price.results import PlatformPrice, RunPrice
+from isthmus_simulations.price.cells import PRIVATE, Way
+from isthmus_simulations.price.results import Line, PlatformPrice, RunPrice
 from isthmus_simulations.price.words import way_at
 
 
 def limits(platforms: Mapping[str, PlatformPrice], runs: Sequence[RunPrice]) -> tuple[str, ...]:
-    """A sentence for every private run that drowns in its noise or shows no gain over the prior."""
-    return tuple(line for run in runs if run.way in PRIVATE for line in _of(run, platforms))
+    """A sentence for every private training that drowns in its noise or shows no gain."""
+    groups: dict[tuple[Way, float | None], list[RunPrice]] = {}
+    for run in runs:
+        if run.way in PRIVATE:
+            groups.setdefault((run.way, run.epsilon), []).append(run)
+    said = ((key, "; ".join(_parts(*key, mine, platforms))) for key, mine in groups.items())
+    return tuple(f"{way_at(*key)}: {parts}." for key, parts in said if parts)
 
 
-def _of(run: RunPrice, platforms: Mapping[str, PlatformPrice]) -> Iterator[str]:
-    what = way_at(run.way, run.epsilon, run.platform)
-    if run.impossible is not None:
-        yield f"{what}: impossible, {run.impossible}."
-        return
-    none, worse = _without_gain(run, platforms)
-    schedule = run.privacy.run if run.privacy is not None else None
-    drowned = schedule is not None and schedule.noise_norm > USEFUL
-    if not (none or worse or drowned):
-        return
-    parts = []
-    if drowned and schedule is not None:
-        times = f"{schedule.noise_norm:.1f}"
-        parts.append(f"a round's noise is {times} times the longest that its signal can be")
-    parts += [f"worse than no training at all on {', '.join(worse)}"] if worse else []
-    parts += [f"no gain over the untrained prior is shown on {', '.join(none)}"] if none else []
-    yield f"{what}: {'; '.join(parts)}."
+def _parts(
+    way: Way,
+    epsilon: float | None,
+    runs: Sequence[RunPrice],
+    platforms: Mapping[str, PlatformPrice],
+) -> Iterator[str]:
+    """What stands against one way of training at one epsilon."""
+    for run in runs:
+        if run.impossible is not None:
+            where = f" on {run.platform}" if run.platform else ""
+            yield f"impossible{where}: {run.impossible}"
+    norms = sorted(
+        run.privacy.run.noise_norm
+        for run in runs
+        if run.privacy is not None and run.privacy.run is not None
+    )
+    if norms and norms[-1] > USEFUL:
+        ends = dict.fromkeys(f"{norm:.1f}" for norm in (norms[0], norms[-1]))
+        yield f"a round's noise is {' to '.join(ends)} times the longest that its signal can be"
+    found = {
+        name: line
+        for name, platform in platforms.items()
+        for line in platform.lines
+        if (line.way, line.epsilon) == (way, epsilon)
+    }
+    if worse := [name for name, line in found.items() if _over_prior(line)[1] < 0]:
+        yield f"worse than no training at all on {_listed(worse, platforms)}"
+    none = [name for name, line in found.items() if _holds_zero(*_over_prior(line))]
+    if none:
+        yield f"no gain over the untrained prior is shown on {_listed(none, platforms)}"
 
 
-def _without_gain(
-    run: RunPrice, platforms: Mapping[str, PlatformPrice]
-) -> tuple[list[str], list[str]]:
-    """Platforms on which the interval over the prior holds 0, and on which it lies below."""
-    none, worse = [], []
-    for name, platform in platforms.items():
-        if run.platform not in (None, name):
-            continue
-        for line in platform.lines:
-            if (line.way, line.epsilon) != (run.way, run.epsilon) or line.over_prior is None:
-                continue
-            if line.over_prior.high < 0:
-                worse.append(name)
-            elif line.over_prior.low <= 0:
-                none.append(name)
-    return none, worse
+def _over_prior(line: Line) -> tuple[float, float]:
+    """The interval; all numbers where there is none."""
+    found = line.over_prior
+    return (-1.0, 1.0) if found is None else (found.low, found.high)
+
+
+def _holds_zero(low: float, high: float) -> bool:
+    return low <= 0 <= high
+
+
+def _listed(names: Sequence[str], platforms: Mapping[str, PlatformPrice]) -> str:
+    return "any platform" if len(names) == len(platforms) > 1 else ", ".join(names)

@@ -109,7 +109,8 @@ class PriceOptions:
     def asked(self) -> dict[str, Any]:
         """What has to be typed to get the same figures again, as plain values."""
         places = {"out", "cache", "data_folder", "workers", "restart"}
-        return {name: value for name, value in asdict(self).items() if name not in places}
+        listed = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {name: value for name, value in listed.items() if name not in places}
 
 
 MOST_EPSILON: Final = 200.0  # as in `SimulationOptions`; above it nobody is protected

@@ -15,7 +15,6 @@ from isthmus_simulations.price.results import Line, PlatformPrice, PriceResults,
 from isthmus_simulations.report import formats, lines
 from isthmus_simulations.report.page import assets, environment
 from isthmus_simulations.report.scales import padded
-from isthmus_simulations.transfer.words import MET
 
 _CSS: Final[dict[Way, str]] = {
     "pooled": "personalised",
@@ -67,7 +66,7 @@ def render(results: PriceResults) -> str:
         **assets(),
         results=results,
         views=[_view(name, found) for name, found in results.scenarios.items()],
-        met=MET,
+        met=words.MET,
         ways=words.WAYS,
         explained=words.EXPLAINED,
         way_at=words.way_at,

@@ -7,12 +7,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from isthmus.privacy.planner import USEFUL
 from isthmus_simulations.price import words
 from isthmus_simulations.price.results import PriceResults, RunPrice, ScenarioPrice
 from isthmus_simulations.report import formats
-from isthmus_simulations.transfer.words import MET
 
-_LONGEST_NAME = 16  # columns
+_LONGEST_NAME = 28  # columns
 
 
 def render(results: PriceResults) -> RenderableType:
@@ -22,7 +22,7 @@ def render(results: PriceResults) -> RenderableType:
     """
     parts: list[RenderableType] = []
     for name, scenario in results.scenarios.items():
-        parts += [_quality(name, scenario), _noise(name, scenario)]
+        parts += [_quality(name, scenario), _noise(name, scenario), _claims(name, scenario)]
         parts += [Text(f"Limit: {line}") for line in scenario.limits]
     parts.append(_goals(results))
     parts += [Text(f"Warning: {line}") for line in results.warnings]
@@ -68,13 +68,12 @@ def _quality(name: str, scenario: ScenarioPrice) -> Table:
 
 
 def _noise(name: str, scenario: ScenarioPrice) -> Table:
-    """What each run adds, sends and computes, and what epsilon is for whom."""
-    headings = ("Sigma", "Noise", "Rounds", "MB", "CPU s", "Persons", "Colluders")
-    made = _plain(f"{name}: noise, cost, and epsilon for whom", "Training", headings)
+    """What each training adds, sends and computes."""
+    headings = ("Sigma", "Noise", "Rounds", "MB", "CPU s")
+    made = _plain(f"{name}: noise and cost", "Training", headings)
     made.caption = (
-        "sigma: noise multiplier; noise: norm of a round's, over the clipping norm, of "
-        f"{scenario.parameters:,} parameters; persons: ε of who is on 1, 2, … platforms; "
-        "colluders: ε against 0, 1, … of them"
+        "sigma: noise multiplier; noise: norm of a round's over the clipping norm, "
+        f"{scenario.parameters:,} parameters; useful below about {USEFUL:g}"
     )
     for run in scenario.runs:
         made.add_row(*_noise_row(run))
@@ -96,9 +95,22 @@ def _noise_row(run: RunPrice) -> tuple[Text, ...]:
         Text(f"{run.rounds:.0f}"),
         Text(f"{run.bytes / 1e6:.1f}"),
         Text(words.number(run.seconds, 0)),
-        Text(_listed(schedule.overlap if schedule else {})),
-        Text(_listed(schedule.collusion if schedule else {})),
     )
+
+
+def _claims(name: str, scenario: ScenarioPrice) -> Table:
+    """What epsilon is for whom."""
+    made = _plain(f"{name}: epsilon for whom", "Training", ("Persons", "Colluders"))
+    made.caption = (
+        "persons: epsilon of who is on 1, 2, … platforms; colluders: against 0, 1, … platforms "
+        "that work with the server"
+    )
+    for run in scenario.runs:
+        schedule = run.privacy.run if run.privacy is not None else None
+        if schedule is not None and run.platform is None:
+            what = Text(words.way_at(run.way, run.epsilon))
+            made.add_row(what, Text(_listed(schedule.overlap)), Text(_listed(schedule.collusion)))
+    return made
 
 
 def _listed(epsilons: dict[int, float]) -> str:
@@ -106,11 +118,12 @@ def _listed(epsilons: dict[int, float]) -> str:
 
 
 def _goals(results: PriceResults) -> Table:
-    made = Table(title=Text("Goals"), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    title = "Goals, judged on all users of one scenario with the full plan"
+    made = Table(title=Text(title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for name in ("Goal", "Target", "Found", "", "Note"):
         made.add_column(name, justify="right" if name in {"Target", "Found"} else "left")
     for goal in results.goals:
         style = {True: "green", False: "red", None: "dim"}[goal.met]
-        found, state = Text(words.goal_found(goal)), Text(MET[goal.met], style=style)
+        found, state = Text(words.goal_found(goal)), Text(words.MET[goal.met], style=style)
         made.add_row(Text(goal.name), Text(goal.target), found, state, Text(goal.note))
     return made

@@ -17,7 +17,7 @@ WAYS: Final[dict[Way, str]] = {
     "noiseless": "Noiseless",
     "pooled": "Pooled",
     "local": "Local",
-    "private_alone": "Alone",
+    "private_alone": "Own, private",
 }
 EXPLAINED: Final[dict[Way, str]] = {
     "prior": "the encoder that nobody trained: where every platform starts",
@@ -31,6 +31,9 @@ EXPLAINED: Final[dict[Way, str]] = {
     "rounds, as many expected users in a round as the federation has (or all of its own), its own "
     "noise",
 }
+
+
+MET: Final = {True: "met", False: "missed", None: "not judged"}
 
 
 def way_at(way: Way, epsilon: float | None, platform: str | None = None) -> str:
