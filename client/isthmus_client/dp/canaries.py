@@ -22,7 +22,7 @@ from torch import Tensor
 from isthmus.errors import PrivacyError
 from isthmus.privacy.randomness import SecureSource
 from isthmus_client.dp.clipping import ClippedSum, add_clipped
-from isthmus_client.dp.contributions import Norms, Sums
+from isthmus_client.dp.contributions import Norms, Scratch, Sums, Weights
 from isthmus_client.sequences import Ints
 
 LENGTH: Final = 10.0  # clipping norms: how long a canary's gradient is before it is clipped
@@ -123,7 +123,7 @@ def add_canaries(
         start += tensor.numel()
     if (place >= start).any():
         raise PrivacyError(f"a canary's coordinate is beyond the {start} parameters")
-    return add_clipped(total, found, len(sampled), clipping_norm)
+    return add_clipped(total, found, len(sampled), clipping_norm, Scratch())
 
 
 @dataclass(frozen=True)
@@ -143,16 +143,20 @@ class Diracs:
     value: Tensor
     canaries: int
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameter's."""
+        return (self.name,)
+
     def norms(self) -> Norms:
         """Of every canary's gradient."""
         squared = torch.zeros(self.canaries, dtype=torch.float64)
         squared.index_add_(0, self.canary, self.value.double().square())
         return Norms(squared, torch.zeros_like(squared))
 
-    def add_to(self, sums: Sums, coefficients: Tensor, left_out: Tensor) -> None:
-        """Add the weighted sum over canaries; none of them is left out."""
-        del left_out  # those whose norm is not finite, and every canary's is
-        added = (self.value * coefficients.cpu()[self.canary]).to(sums[self.name])
+    def add_to(self, sums: Sums, weights: Weights) -> None:
+        """Add the weighted sum over canaries; all norms are finite, so none is left out."""
+        added = (self.value * weights.coefficients.cpu()[self.canary]).to(sums[self.name])
         sums[self.name].view(-1).index_add_(0, self.place.to(added.device), added)
 
 

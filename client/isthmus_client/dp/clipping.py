@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.errors import PrivacyError
-from isthmus_client.dp.contributions import Contribution, Norms
+from isthmus_client.dp.contributions import Contribution, Norms, Scratch, Weights
 
 MARGIN = 1e-5  # of the clipping norm that is kept for rounding
 
@@ -41,7 +41,11 @@ def zero_sum(module: nn.Module) -> ClippedSum:
 
 
 def add_clipped(
-    total: ClippedSum, contributions: Sequence[Contribution], users: int, clipping_norm: float
+    total: ClippedSum,
+    contributions: Sequence[Contribution],
+    users: int,
+    clipping_norm: float,
+    scratch: Scratch,
 ) -> ClippedSum:
     """The sum with one micro-batch of users more; its tensors are added to in place.
 
@@ -51,6 +55,7 @@ def add_clipped(
     Args:
         contributions: of every parameter that has a gradient, each once.
         users: of the micro-batch.
+        scratch: memory that micro-batches share.
 
     Guarantees:
         Adds a vector of norm at most `clipping_norm` for each user. Coefficients depend on the
@@ -59,7 +64,7 @@ def add_clipped(
     Raises:
         PrivacyError: two contributions belong to one parameter, or the sum has no place for one.
     """
-    names = [contribution.name for contribution in contributions]
+    names = [name for contribution in contributions for name in contribution.names]
     if len(set(names)) < len(names) or not set(names) <= set(total.tensors):
         raise PrivacyError(f"norms of {sorted(names)} for sums of {sorted(total.tensors)}")
     norms = _total([contribution.norms() for contribution in contributions], users)
@@ -67,9 +72,9 @@ def add_clipped(
     norms = norms.nan_to_num()
     ratio = clipping_norm * (1.0 - MARGIN) / norms.clamp_min(torch.finfo(norms.dtype).tiny)
     coefficients = torch.where(finite, ratio.clamp_max(1.0), 0.0)
-    left_out = (~finite).nonzero().squeeze(1)
+    weights = Weights(coefficients, (~finite).nonzero().squeeze(1), scratch)
     for contribution in contributions:
-        contribution.add_to(total.tensors, coefficients, left_out)
+        contribution.add_to(total.tensors, weights)
     within = int((finite & (norms <= clipping_norm)).sum())
     return ClippedSum(total.tensors, total.users + users, total.within + within)
 

@@ -9,6 +9,7 @@ worth, the user's gradient itself is smaller than its factors and is kept instea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,7 +21,8 @@ Sums = Mapping[str, Tensor]
 """Sums of clipped gradients by parameter name, added to in place."""
 
 ROUNDING = 4.0  # units of rounding that an inner product of inner products may be off by
-KEPT_COST = 24.0  # multiply-adds that writing and reading one kept number costs
+PAGES = 31 * 2**20  # bytes; glibc learns from blocks below 32 MiB
+KEPT_COST = 12.0  # multiply-adds that writing and reading one kept number costs
 
 
 @dataclass(frozen=True)
@@ -39,25 +41,62 @@ class Norms:
         return Norms(self.squared + other.squared, self.slack + other.slack)
 
 
+class Scratch:
+    """Memory that one micro-batch after the other uses: fresh pages cost more than the products."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Tensor] = {}
+        # Freed at once, never touched. It teaches glibc's allocator to keep freed pages up to
+        # twice this size, instead of giving them back and clearing new ones in every micro-batch.
+        torch.empty(PAGES, dtype=torch.uint8)
+
+    def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """An uninitialised tensor; it is overwritten when the name is taken again."""
+        size = math.prod(shape)
+        if name not in self._buffers or self._buffers[name].numel() < size:
+            self._buffers[name] = like.new_empty(size)
+        return self._buffers[name][:size].view(shape)
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What each user's gradient is multiplied with.
+
+    Attributes:
+        coefficients: 0 for those left out. (users,)
+        left_out: who contributes nothing, whatever the factors hold. (users left out,)
+        scratch: holds one layer's weighted signals after the other's.
+    """
+
+    coefficients: Tensor
+    left_out: Tensor
+    scratch: Scratch
+
+    def of(self, signal: Tensor) -> Tensor:
+        """Weighted signals of every position; good until the next call. (users * seq, out)."""
+        found = self.scratch.take("weighted", signal.shape, signal)
+        torch.mul(signal, self.coefficients.to(signal).view(-1, 1, 1), out=found)
+        return self.kept(found).flatten(0, 1)
+
+    def kept(self, rows: Tensor) -> Tensor:
+        """Zeros for the users left out: 0 times infinity is no zero. (users, ...)."""
+        return rows.index_fill(0, self.left_out, 0.0) if self.left_out.numel() else rows
+
+
 class Contribution(Protocol):
-    """Every user's gradient of one parameter in one micro-batch."""
+    """Every user's gradient of one layer's parameters in one micro-batch."""
 
     @property
-    def name(self) -> str:
-        """The parameter's."""
+    def names(self) -> tuple[str, ...]:
+        """The parameters'."""
         ...
 
     def norms(self) -> Norms:
         """Of every user's gradient."""
         ...
 
-    def add_to(self, sums: Sums, coefficients: Tensor, left_out: Tensor) -> None:
-        """Add the weighted sum over users; the factors are used up.
-
-        Args:
-            coefficients: weight of each user, 0 for those left out. (users,)
-            left_out: who contributes nothing, whatever the factors hold. (users left out,)
-        """
+    def add_to(self, sums: Sums, weights: Weights) -> None:
+        """Add the weighted sum over users."""
         ...
 
 
@@ -74,40 +113,48 @@ class Kept:
     name: str
     gradient: Tensor
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameter's."""
+        return (self.name,)
+
     def norms(self) -> Norms:
         """Of every user's gradient."""
         norm = torch.linalg.vector_norm(self.gradient.flatten(1), dim=1)
         squared = norm.double().square()
         return Norms(squared, torch.zeros_like(squared))
 
-    def add_to(self, sums: Sums, coefficients: Tensor, left_out: Tensor) -> None:
+    def add_to(self, sums: Sums, weights: Weights) -> None:
         """Add the weighted sum over users."""
-        flat = _without(self.gradient.flatten(1), left_out)
-        sums[self.name].view(-1).addmv_(flat.T, coefficients.to(flat))
+        flat = weights.kept(self.gradient.flatten(1))
+        sums[self.name].view(-1).addmv_(flat.T, weights.coefficients.to(flat))
 
 
 @dataclass
 class Outer:
-    """Gradients of a linear layer's weight: sums over positions of outer products.
+    """Gradients of a linear layer: sums over positions of outer products, and of signals.
 
     Attributes:
+        names: of the weight and, where it is trained, of the bias.
         signal: gradient of the loss by the layer's output. (users, seq, out)
         activation: the layer's input. (users, seq, in)
     """
 
-    name: str
+    names: tuple[str, ...]
     signal: Tensor
     activation: Tensor
 
     def norms(self) -> Norms:
-        """Of every user's gradient, from two tables of inner products."""
-        return paired_norms(inner(self.signal), inner(self.activation))
+        """Of every user's gradient; a bias is one more input that is always 1."""
+        products = inner(self.activation)
+        return paired_norms(inner(self.signal), products.add_(1.0) if self.names[1:] else products)
 
-    def add_to(self, sums: Sums, coefficients: Tensor, left_out: Tensor) -> None:
+    def add_to(self, sums: Sums, weights: Weights) -> None:
         """Add the weighted sum over users: one matrix product."""
-        signal = weighted(self.signal, coefficients, left_out)
-        activation = _without(self.activation, left_out).flatten(0, 1)
-        sums[self.name].addmm_(signal.flatten(0, 1).T, activation)
+        signal = weights.of(self.signal)
+        sums[self.names[0]].addmm_(signal.T, weights.kept(self.activation).flatten(0, 1))
+        if self.names[1:]:
+            sums[self.names[1]].add_(signal.sum(dim=0))
 
 
 @dataclass
@@ -115,13 +162,14 @@ class SharedRows:
     """As `Outer`, for inputs that are rows of a table which users share.
 
     Attributes:
+        names: of the weight and, where it is trained, of the bias.
         signal: (users, seq, out)
         products: inner products of each user's inputs. (users, seq, seq)
         rows: the different inputs. (rows, in)
         place: of each position's input in `rows`. (users, seq)
     """
 
-    name: str
+    names: tuple[str, ...]
     signal: Tensor
     products: Tensor
     rows: Tensor
@@ -129,17 +177,20 @@ class SharedRows:
 
     def norms(self) -> Norms:
         """Of every user's gradient: users share the rows, never their products with a signal."""
-        return paired_norms(inner(self.signal), self.products)
+        products = self.products + 1.0 if self.names[1:] else self.products
+        return paired_norms(inner(self.signal), products)
 
-    def add_to(self, sums: Sums, coefficients: Tensor, left_out: Tensor) -> None:
+    def add_to(self, sums: Sums, weights: Weights) -> None:
         """Add the weighted sum over users: signals are summed for each row first."""
-        signal = weighted(self.signal, coefficients, left_out).flatten(0, 1)
+        signal = weights.of(self.signal)
         table = signal.new_zeros(len(self.rows), signal.shape[1])
         table.index_add_(0, self.place.flatten(), signal)
         rows = self.rows
-        if left_out.numel():  # 0 times a row that is not finite would reach everybody
+        if weights.left_out.numel():  # 0 times a row that is not finite would reach everybody
             rows = rows.masked_fill(~rows.isfinite(), 0.0)
-        sums[self.name].addmm_(table.T, rows)
+        sums[self.names[0]].addmm_(table.T, rows)
+        if self.names[1:]:
+            sums[self.names[1]].add_(signal.sum(dim=0))
 
 
 @dataclass
@@ -155,31 +206,42 @@ class LookedUp:
     signal: Tensor
     ids: Tensor
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameter's."""
+        return (self.name,)
+
     def norms(self) -> Norms:
         """Of every user's gradient: inner products of signals that met."""
         same = self.ids.unsqueeze(2) == self.ids.unsqueeze(1)  # (users, seq, seq)
         return paired_norms(inner(self.signal), same.to(self.signal))
 
-    def add_to(self, sums: Sums, coefficients: Tensor, left_out: Tensor) -> None:
+    def add_to(self, sums: Sums, weights: Weights) -> None:
         """Add the weighted sum over users."""
-        signal = weighted(self.signal, coefficients, left_out)
-        sums[self.name].index_add_(0, self.ids.flatten(), signal.flatten(0, 1))
+        sums[self.name].index_add_(0, self.ids.flatten(), weights.of(self.signal))
 
 
-def linear(name: str, signal: Tensor, activation: Tensor) -> Contribution:
-    """A linear layer's weight in the cheaper form.
+def linear(
+    names: tuple[str, ...], signal: Tensor, activation: Tensor, scratch: Scratch
+) -> list[Contribution]:
+    """A linear layer's gradients in the cheaper form.
 
     Tables of inner products cost `seq² * (out + in)` multiply-adds a user, and the clipped product
-    comes on top. A kept gradient costs that product alone, and memory traffic.
+    comes on top. A kept gradient costs that product alone, but its memory is written and read.
 
     Args:
+        names: of the weight and, where it is trained, of the bias.
         signal: (users, seq, out)
         activation: (users, seq, in)
+        scratch: holds what is kept until the micro-batch is summed.
     """
-    seq, wide = signal.shape[1], signal.shape[2] * activation.shape[2]
-    if seq * seq * (signal.shape[2] + activation.shape[2]) <= KEPT_COST * wide:
-        return Outer(name, signal, activation)
-    return Kept(name, torch.bmm(signal.transpose(1, 2), activation))
+    (users, seq, out), given = signal.shape, activation.shape[2]
+    if seq * seq * (out + given) <= KEPT_COST * out * given:
+        return [Outer(names, signal, activation)]
+    kept = scratch.take(names[0], (users, out, given), signal)
+    torch.bmm(signal.transpose(1, 2), activation, out=kept)
+    bias = [Kept(name, signal.sum(dim=1)) for name in names[1:]]
+    return [Kept(names[0], kept), *bias]
 
 
 def inner(rows: Tensor) -> Tensor:
@@ -201,13 +263,3 @@ def paired_norms(left: Tensor, right: Tensor) -> Norms:
     lengths = (left.diagonal(dim1=1, dim2=2) * right.diagonal(dim1=1, dim2=2)).clamp_min(0).sqrt()
     whole = lengths.sum(dim=1).double().square()
     return Norms(squared, ROUNDING * torch.finfo(left.dtype).eps * whole)
-
-
-def weighted(signal: Tensor, coefficients: Tensor, left_out: Tensor) -> Tensor:
-    """Each user's signals times the user's coefficient. (users, seq, out)."""
-    return _without(signal * coefficients.to(signal).view(-1, 1, 1), left_out)
-
-
-def _without(rows: Tensor, left_out: Tensor) -> Tensor:
-    """Zeros for the users left out: 0 times infinity is no zero."""
-    return rows.index_fill(0, left_out, 0.0) if left_out.numel() else rows

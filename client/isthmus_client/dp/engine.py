@@ -18,7 +18,7 @@ from isthmus.encoder import SharedEncoder
 from isthmus.errors import PrivacyError
 from isthmus_client.content_loss import Distinct
 from isthmus_client.dp.clipping import ClippedSum, add_clipped, require_norm, zero_sum
-from isthmus_client.dp.contributions import Contribution, Kept, SharedRows, inner, linear
+from isthmus_client.dp.contributions import Contribution, Kept, Scratch, SharedRows, inner, linear
 from isthmus_client.dp.item_side import Negatives, Positions, Sweep
 from isthmus_client.dp.tape import recorded
 from isthmus_client.model import decay_in_place
@@ -62,7 +62,9 @@ def clipped_sum(
         for batch in batches:
             users = len(batch.items)
             if users:
-                total = add_clipped(total, step.contributions(batch), users, clipping_norm)
+                total = add_clipped(
+                    total, step.contributions(batch), users, clipping_norm, step.scratch
+                )
     return total
 
 
@@ -82,14 +84,15 @@ def clipped_sum_of(
     """
     require_norm(clipping_norm)
     _require_wide(module)
-    total = zero_sum(module)
+    total, scratch = zero_sum(module), Scratch()
     for users, losses in micro_batches:
         if not users:
             continue
-        with recorded(module, users) as tape:
+        with recorded(module, users, scratch) as tape:
             found = losses()
         contributions = tape.backward([found], [torch.ones_like(found)])
-        total = add_clipped(total, contributions, users, clipping_norm)
+        total = add_clipped(total, contributions, users, clipping_norm, scratch)
+        del found, contributions, tape  # before the next micro-batch needs the memory
     return total
 
 
@@ -104,7 +107,7 @@ class _ContentStep:
     """What the micro-batches of one step share."""
 
     def __init__(self, encoder: SharedEncoder, content: Tensor, negatives: Tensor) -> None:
-        self._encoder, self._content = encoder, content
+        self._encoder, self._content, self.scratch = encoder, content, Scratch()
         with torch.no_grad():
             weight, scale = encoder.item.weight.detach(), encoder.scale.detach()
             self._sweep = Sweep(weight, scale, content, Negatives.of(negatives, content))
@@ -113,11 +116,11 @@ class _ContentStep:
         """Per-user gradients of one micro-batch."""
         encoder, device = self._encoder, self._content.device
         events = Distinct.of(batch.items.clip(min=0), device)
-        rows = self._content.index_select(0, events.rows)  # (different items, content)
-        spread = events.spread(rows)  # (users, seq, content)
+        rows = self._content_of("rows", events.rows)  # (different items, content)
+        spread = self._content_of("spread", events.rows[events.place])  # (users, seq, content)
         products = inner(spread)
         signals: list[Tensor] = []
-        with recorded(encoder, len(batch.items)) as tape:
+        with recorded(encoder, len(batch.items), self.scratch) as tape:
             with torch.no_grad():
                 embedded = events.spread(encoder.event.forward(rows))
             behaviours = torch.from_numpy(batch.behaviours).to(device)
@@ -130,19 +133,33 @@ class _ContentStep:
         with torch.no_grad():
             side = self._sweep(query.detach(), history, positions)
         found = tape.backward([query], [side.query])
-        (signal,) = signals
         shape = user.shape[:2]
         scale = side.query.new_zeros(len(flat)).index_copy_(0, positions.place, side.scale)
-        found += [
-            SharedRows("event.weight", signal, products, rows, events.place),
-            Kept("event.bias", signal.sum(dim=1)),
-            linear("item.weight", user.detach(), side.pull.view(*shape, -1)),
-            Kept("log_scale", scale.view(shape).sum(dim=1, keepdim=True)),
-        ]
-        return [each for each in found if self._trains(each.name)]
+        found += self._events(signals.pop(), products, rows, events.place)
+        if item := self._trained("item.weight"):
+            found += linear(item, user.detach(), side.pull.view(*shape, -1), self.scratch)
+        if self._trained("log_scale"):
+            found.append(Kept("log_scale", scale.view(shape).sum(dim=1, keepdim=True)))
+        return found
 
-    def _trains(self, name: str) -> bool:
-        return self._encoder.get_parameter(name).requires_grad
+    def _content_of(self, name: str, items: Tensor) -> Tensor:
+        """Content vectors in memory that lasts until the next micro-batch. (*items, content)."""
+        wide = self._content.shape[1]
+        found = self.scratch.take(name, (items.numel(), wide), self._content)
+        torch.index_select(self._content, 0, items.flatten(), out=found)
+        return found.view(*items.shape, wide)
+
+    def _events(
+        self, signal: Tensor, products: Tensor, rows: Tensor, place: Tensor
+    ) -> list[Contribution]:
+        """Per-user gradients of the event adapter, which embeds every different item once."""
+        trained = self._trained("event.weight", "event.bias")
+        if "event.weight" in trained:
+            return [SharedRows(trained, signal, products, rows, place)]
+        return [Kept(bias, signal.sum(dim=1)) for bias in trained]
+
+    def _trained(self, *names: str) -> tuple[str, ...]:
+        return tuple(n for n in names if self._encoder.get_parameter(n).requires_grad)
 
 
 def _positions(batch: Batch, content: Tensor) -> Positions:

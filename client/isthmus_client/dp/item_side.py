@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-BUFFER = 2**19  # logits scored at once: 2 MB
+BLOCK = 512  # positions scored at once
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,13 @@ class Negatives:
         rows: of the catalogue. (negatives,)
         content: their content vectors. (negatives, content)
         struck: whether a row of the catalogue is among them. (items,)
+        one: whether all are the same item.
     """
 
     rows: Tensor
     content: Tensor
     struck: Tensor
+    one: bool
 
     @classmethod
     def of(cls, rows: Tensor, content: Tensor) -> Negatives:
@@ -37,7 +39,7 @@ class Negatives:
         rows = rows.to(content.device)
         struck = torch.zeros(len(content), dtype=torch.bool, device=content.device)
         struck[rows] = True
-        return cls(rows, content.index_select(0, rows), struck)
+        return cls(rows, content.index_select(0, rows), struck, bool((rows == rows[0]).all()))
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,8 @@ class Sweep:
     ) -> None:
         self._weight, self._scale = weight, scale
         self._content, self._negatives = content, negatives
-        self._block = max(BUFFER // max(len(negatives.rows), 1), 1)  # positions
-        self._logits = content.new_empty(self._block, len(negatives.rows))
+        self._logits = content.new_empty(BLOCK, len(negatives.rows))
+        self._wide = [content.new_empty(BLOCK, content.shape[1]) for _ in range(4)]
 
     def __call__(self, users: Tensor, history: Tensor, positions: Positions) -> ItemSide:
         """Gradients of the weighted losses.
@@ -95,34 +97,47 @@ class Sweep:
             history: decayed sums of content; `pull` is written over it. (users * seq, content)
         """
         query, scale = torch.empty_like(users), users.new_empty(len(users))
-        for start in range(0, len(users), self._block):
-            part = slice(start, start + self._block)
-            place = positions.place[part]
-            prior = history.index_select(0, place)
+        for start in range(0, len(users), BLOCK):
+            part = slice(start, start + BLOCK)
+            place, target = positions.place[part], positions.target[part]
+            prior, *wide = (buffer[: len(place)] for buffer in self._wide)
+            torch.index_select(history, 0, place, out=prior)
             prior.div_(torch.linalg.vector_norm(prior, dim=1, keepdim=True).clamp_min_(1e-12))
-            pull = self._pull(users[part], prior, positions.target[part], positions.weight[part])
+            pull = self._pull(users[part], prior, target, positions.weight[part], *wide)
             torch.mm(pull, self._weight.T, out=query[part])
-            scale[part] = self._scale * torch.linalg.vecdot(prior, pull)
             history.index_copy_(0, place, pull)
+            scale[part] = self._scale * prior.mul_(pull).sum(dim=1)
         if len(users) < len(history):
             idle = torch.ones(len(history), dtype=torch.bool, device=history.device)
             idle[positions.place] = False
             history.index_fill_(0, idle.nonzero().squeeze(1), 0.0)
         return ItemSide(query, scale, history)
 
-    def _pull(self, users: Tensor, prior: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """`a` of a block. (block, content)."""
-        query = torch.addmm(prior, users, self._weight, beta=float(self._scale))
-        wanted = self._content.index_select(0, target)  # (block, content)
-        right = torch.linalg.vecdot(query, wanted)
+    def _pull(
+        self,
+        users: Tensor,
+        prior: Tensor,
+        target: Tensor,
+        weight: Tensor,
+        query: Tensor,
+        wanted: Tensor,
+        pull: Tensor,
+    ) -> Tensor:
+        """`a` of a block, in `pull`; the last three are buffers. (block, content)."""
+        torch.addmm(prior, users, self._weight, beta=float(self._scale), out=query)
+        torch.index_select(self._content, 0, target, out=wanted)
+        right = torch.mul(query, wanted, out=pull).sum(dim=1)
         wrong = torch.mm(query, self._negatives.content.T, out=self._logits[: len(query)])
         self._leave_out_hits(wrong, target)
-        highest = torch.maximum(wrong.amax(dim=1), right) if wrong.shape[1] else right
-        shares = wrong.sub_(highest.unsqueeze(1)).exp_()  # (block, negatives), not yet normalised
-        own = (right - highest).exp()
-        share = weight / (shares.sum(dim=1) + own)
-        pull = torch.mm(shares, self._negatives.content).mul_(share.unsqueeze(1))
-        return pull.addcmul_(wanted, (share * own - weight).unsqueeze(1))
+        highest = wrong.amax(dim=1)
+        torch.softmax(wrong, dim=1, out=wrong)  # among the negatives
+        log_sum = highest - wrong.amax(dim=1).log()  # of the negatives' exponentials
+        missed = torch.sigmoid(log_sum - right)  # the negatives' share among all candidates
+        torch.mm(wrong, self._negatives.content, out=pull)
+        pull.sub_(wanted).mul_((weight * missed).unsqueeze(1))
+        if self._negatives.one:  # then it may be the target, which leaves nothing to tell apart
+            pull.masked_fill_((highest == -torch.inf).unsqueeze(1), 0.0)
+        return pull
 
     def _leave_out_hits(self, wrong: Tensor, target: Tensor) -> None:
         """Minus infinity where a negative is the position's target; most positions have none."""

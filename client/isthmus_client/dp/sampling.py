@@ -13,6 +13,7 @@ from isthmus.privacy.randomness import SecureSource
 from isthmus_client.sequences import Ints
 
 MICRO_BATCH: Final = 64  # users; on a CPU faster than larger ones, and bounds the memory
+POSITIONS: Final = 2048  # of a micro-batch, padding included; bounds the memory too
 _WORDS: Final = 2**64  # values of a random word
 _ISSUED: Final = object()
 
@@ -82,15 +83,20 @@ def poisson_sample(users: Ints, rate: float, source: SecureSource) -> PoissonSam
 
 
 def micro_batches(users: Ints, lengths: Ints, size: int = MICRO_BATCH) -> list[Ints]:
-    """Users in batches of about `size`, those of similar length together; none of nobody.
+    """Users in small batches, those of similar length together, the longest first; none of nobody.
 
     Padding carries no gradient, so the sum over the batches does not depend on how they are cut.
+    The longest come first so that later batches fit into the memory of earlier ones.
 
     Args:
         lengths: events in each user's window. (users,)
-        size: users of a batch, at most.
+        size: users of a batch, at most; fewer where they would have over `POSITIONS` events.
     """
-    if not users.size:
-        return []
-    ordered = users[np.argsort(lengths, kind="stable")]
-    return np.array_split(ordered, -(-users.size // size))
+    order = np.argsort(-lengths, kind="stable")
+    made, start = [], 0
+    while start < order.size:
+        fitting = max(POSITIONS // max(int(lengths[order[start]]), 1), 1)
+        stop = start + min(size, fitting)
+        made.append(users[order[start:stop]])
+        start = stop
+    return made

@@ -87,6 +87,10 @@ def test_micro_batches_hold_everyone_once_and_similar_lengths(size):
     made = micro_batches(USERS, lengths, size)
     assert sorted(np.concatenate(made).tolist()) == USERS.tolist()
     assert max(part.size for part in made) <= size
-    assert max(part.size for part in made) - min(part.size for part in made) <= 1
     ranges = [(part * 7919 % 41) for part in made]
-    assert all(a.max() <= b.min() for a, b in itertools.pairwise(ranges))
+    assert all(a.min() >= b.max() for a, b in itertools.pairwise(ranges))
+
+
+def test_micro_batches_of_long_histories_are_smaller():
+    assert {part.size for part in micro_batches(USERS[:80], np.full(80, 50))} == {40}
+    assert [part.size for part in micro_batches(USERS[:2], np.full(2, 5000))] == [1, 1]
