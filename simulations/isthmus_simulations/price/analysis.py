@@ -15,7 +15,7 @@ from isthmus.privacy.planner import USEFUL
 from isthmus.statistics import Difference, paired_bootstrap
 from isthmus_client.figures import PairedDifference
 from isthmus_client.membership import FALSE_POSITIVE_RATE, highest_tpr
-from isthmus_simulations.price.cells import PRIVATE, Attack, CellFacts, PlatformFacts, Way
+from isthmus_simulations.price.cells import PRIVATE, WAYS, Attack, CellFacts, PlatformFacts, Way
 from isthmus_simulations.price.goals import goals
 from isthmus_simulations.price.limits import limits
 from isthmus_simulations.price.results import (
@@ -107,8 +107,8 @@ def _platform(name: str, cells: Sequence[CellFacts]) -> PlatformPrice:
         if name in cell.platforms:
             held.setdefault((cell.way, cell.epsilon), []).append(cell)
     seen = {
-        key: _Seen(key, tuple(c.platforms[name] for c in mine), mine[0].privacy)
-        for key, mine in held.items()
+        key: _Seen(key, tuple(c.platforms[name] for c in held[key]), held[key][0].privacy)
+        for key in sorted(held, key=_place)
     }
     first = seen["federated", None].facts[0]
     return PlatformPrice(
@@ -171,13 +171,18 @@ def _bound(privacy: Privacy | None) -> float | None:
 
 
 def _runs(cells: Sequence[CellFacts]) -> tuple[RunPrice, ...]:
-    """Every way of training, in the order of the first seed's cells."""
+    """Every way of training; the prior is none."""
     held: dict[tuple[Way, float | None, str | None], list[CellFacts]] = {}
     for cell in cells:
         held.setdefault((cell.way, cell.epsilon, cell.platform), []).append(cell)
-    order = {way: place for place, way in enumerate(dict.fromkeys(way for way, _, _ in held))}
-    ordered = sorted(held.items(), key=lambda pair: order[pair[0][0]])
-    return tuple(_run(mine) for (way, _, _), mine in ordered if way != "prior")
+    ordered = sorted(held, key=lambda key: _place(key[:2]))
+    return tuple(_run(held[key]) for key in ordered if key[0] != "prior")
+
+
+def _place(key: Key) -> tuple[int, float]:
+    """Ways in their own order, large epsilons first."""
+    way, epsilon = key
+    return WAYS.index(way), -(epsilon or 0.0)
 
 
 def _run(cells: Sequence[CellFacts]) -> RunPrice:

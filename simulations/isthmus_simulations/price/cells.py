@@ -24,7 +24,7 @@ PRIVATE: tuple[Way, ...] = ("pooled", "local", "private_alone")
 BY_PLATFORM: tuple[Way, ...] = ("alone", "private_alone")
 
 _TRUST: dict[Way, Trust] = {
-    "noiseless": "pooled",  # whose rounds they are
+    "noiseless": "local",  # whose rounds they are, less the noise
     "pooled": "pooled",
     "local": "local",
     "private_alone": "local",

@@ -46,10 +46,12 @@ def _parts(
         if (line.way, line.epsilon) == (way, epsilon)
     }
     if worse := [name for name, line in found.items() if _over_prior(line)[1] < 0]:
-        yield f"worse than no training at all on {_listed(worse, platforms)}"
+        where = _listed(worse, platforms, "every platform")
+        yield f"worse than no training at all on {where}"
     none = [name for name, line in found.items() if _holds_zero(*_over_prior(line))]
     if none:
-        yield f"no gain over the untrained prior is shown on {_listed(none, platforms)}"
+        where = _listed(none, platforms, "any platform")
+        yield f"no gain over the untrained prior is shown on {where}"
 
 
 def _over_prior(line: Line) -> tuple[float, float]:
@@ -62,5 +64,5 @@ def _holds_zero(low: float, high: float) -> bool:
     return low <= 0 <= high
 
 
-def _listed(names: Sequence[str], platforms: Mapping[str, PlatformPrice]) -> str:
-    return "any platform" if len(names) == len(platforms) > 1 else ", ".join(names)
+def _listed(names: Sequence[str], platforms: Mapping[str, PlatformPrice], whole: str) -> str:
+    return whole if len(names) == len(platforms) > 1 else ", ".join(names)

@@ -4,9 +4,9 @@ import csv
 import html
 import io
 import re
-from html.parser import HTMLParser
 
 import pytest
+from page_checks import Balanced
 from rich.console import Console
 from transfer_cells import NAMES, analysed, cell, platform_facts, seeds_of, values
 
@@ -18,30 +18,6 @@ from isthmus_simulations.transfer.words import short_names
 
 HOSTILE = "</script><img src=x onerror=alert(1)>[red]"
 RESULTS = analysed(seeds_of({CANDIDATE: 0.2}))
-VOID = {"meta", "link", "input", "img"}
-
-
-class Balanced(HTMLParser):
-    """Fails on a tag that closes something else."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.ids, self.links = [], [], []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        found = dict(attrs)
-        self.ids += [found["id"]] if "id" in found else []
-        self.links += [found[name] for name in ("href", "src") if name in found]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        pass
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
 
 
 @pytest.fixture(name="text", scope="module")
