@@ -49,12 +49,11 @@ def _kept_goals(name: str, scenario: ScenarioPrice) -> Iterator[Goal]:
         shares = {platform: line.kept.share for platform, line in lines.items() if line.kept}
         mean, lowest = float(np.mean(list(shares.values()))), min(shares, key=shares.__getitem__)
         yield Goal(
-            name=f"{name}: pooled noise, epsilon {epsilon:g}, share kept of the federation "
-            "without privacy",
+            name=f"{name}: pooled, epsilon {epsilon:g}, kept",
             target=f"at least {100 * least:.0f} %",
             found=mean,
             met=mean >= least,
-            note=f"mean over platforms; lowest {100 * shares[lowest]:.1f} % on {lowest}",
+            note=f"of the federation without privacy; mean over platforms, lowest {100 * shares[lowest]:.1f} % on {lowest}",
         )
 
 
@@ -74,11 +73,10 @@ def _alone_goals(name: str, scenario: ScenarioPrice) -> Iterator[Goal]:
         behind = [
             f"{p} at {e:g}" for (p, e, _), better in zip(pairs, ahead, strict=True) if not better
         ]
-        notes = [f"{sum(ahead)} of {len(pairs)}, {sure} by their intervals"]
+        notes = [f"{sum(ahead)} of {len(pairs)} at equal epsilon, {sure} by their intervals"]
         notes += [f"not on {', '.join(behind)}"] if behind else []
         yield Goal(
-            name=f"{name}: federation with {way} noise ahead of each platform's own private "
-            "training, equal epsilon",
+            name=f"{name}: {way} ahead of own, private",
             target="all platforms",
             found=float(np.mean(ahead)),
             met=all(ahead),

@@ -24,7 +24,7 @@ from isthmus_simulations.price.train import Trained, impossible, train
 from isthmus_simulations.stages import encoder_of
 from isthmus_simulations.transfer.contenders import content_contender
 
-MOST_ATTACKED: Final = 5_000  # members, and held-out users, of a platform
+MOST_ATTACKED: Final = 2_500  # members, and held-out users, of a platform
 
 
 def measure(run: Run, job: Job, seats: Sequence[Seat], most: int, identity: str) -> CellFacts:
@@ -74,8 +74,8 @@ def _platforms(
     platforms = {}
     with job.progress.track("test and attack", len(seats)) as advance:
         for each in seats:
-            attacked = _attack(each, before, after, run.seed) if run.way != "prior" else None
-            facts = _tested(each, after, most).model_copy(update={"attack": attacked})
+            found_out = attacked(each, before, after, run.seed) if run.way != "prior" else None
+            facts = _tested(each, after, most).model_copy(update={"attack": found_out})
             platforms[each.workspace.platform.name] = facts
             advance(1)
     return platforms
@@ -105,11 +105,21 @@ def _tested(seat: Seat, encoder: SharedEncoder, most: int) -> PlatformFacts:
     )
 
 
-def _attack(seat: Seat, before: SharedEncoder, after: SharedEncoder, seed: int) -> Attack | None:
-    """Members against held-out users, as many of one as of the other."""
+def attacked(seat: Seat, before: SharedEncoder, after: SharedEncoder, seed: int) -> Attack | None:
+    """Members against held-out users, all or some of either.
+
+    Args:
+        seat: a platform with users held out.
+        before: the untrained encoder, which says how hard a user is to predict.
+        after: the trained one.
+        seed: draws the users where there are many, and the windows of all.
+
+    Returns:
+        None where nobody can be judged.
+    """
     name = seat.workspace.platform.name
     outside = generator(seed, "attacked outside", name).permutation(seat.held_out)[:MOST_ATTACKED]
-    inside = generator(seed, "attacked inside", name).permutation(seat.members)[: outside.size]
+    inside = generator(seed, "attacked inside", name).permutation(seat.members)[:MOST_ATTACKED]
     sides = [_gained(seat, before, after, np.sort(users), seed) for users in (inside, outside)]
     if any(not np.isfinite(side).any() or np.isinf(side).any() for side in sides):
         return None

@@ -22,7 +22,7 @@ WAYS: Final[dict[Way, str]] = {
 EXPLAINED: Final[dict[Way, str]] = {
     "prior": "the encoder that nobody trained: where every platform starts",
     "alone": "the platform's own users, no federation, no privacy",
-    "federated": "the federation without privacy, as `isthmus simulate` trains it",
+    "federated": "the federation without privacy, as the command simulate trains it",
     "noiseless": "the private rounds, clipped, with the noise left out: NOT private; it parts the "
     "price of clipping from the price of noise",
     "pooled": "private federation; every platform adds a share of the noise, only the sum is seen",

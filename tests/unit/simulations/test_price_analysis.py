@@ -58,7 +58,7 @@ def test_goals_on_all_users_are_met_or_missed_by_their_figures():
     assert goal(found, "epsilon 1").met is True
     assert goal(found, "epsilon 2").found == pytest.approx(0.88, abs=0.01)
     assert goal(found, "pooled", "ahead").met is True
-    assert goal(found, "local", "ahead").note.startswith("9 of 9, 9 by their intervals")
+    assert goal(found, "local", "ahead").note.startswith("9 of 9 at equal epsilon, 9 by their")
 
 
 def test_one_platform_behind_misses_the_goal_of_all():

@@ -17,7 +17,7 @@ from isthmus_client.workspace import Workspace
 from isthmus_simulations.job import Clock, Job
 from isthmus_simulations.options import SimulationOptions
 from isthmus_simulations.plan import TrainingPlan
-from isthmus_simulations.price import work
+from isthmus_simulations.price import measure, work
 from isthmus_simulations.price.cells import PRIVATE, WAYS, Run
 from isthmus_simulations.price.measure import drawn_task
 from isthmus_simulations.price.noiseless import train_without_noise
@@ -78,6 +78,24 @@ def test_rounds_without_noise_learn(tmp_path):
     ]
     fresh, trained = (np.nanmean(np.concatenate(each)) for each in losses)
     assert trained < fresh - 0.05
+
+
+def test_the_attack_finds_who_was_learnt_by_heart_and_nobody_before_training(tmp_path):
+    wide = replace(CONFIG, content=48, dim=16)
+    job = private_job(tmp_path / "run", rounds=30)
+    hard = replace(job.plan.private, learning_rate=0.02, batch=10_000)
+    job = replace(job, plan=replace(job.plan, encoder=wide, private=hard))
+    shop = random_platform(users=400, items=300, content=wide.content)
+    made = seat(shop, wide.max_events, seed=1)
+    initial = initial_parameters(wide, job.plan.seed)
+    before, after = (
+        encoder_of(each, wide) for each in (initial, train_without_noise(job, [made.workspace]))
+    )
+    found = measure.attacked(made, before, after, 1)
+    assert found.auc > 0.65
+    assert (found.members, found.non_members) == (made.members.size, made.held_out.size)
+    blind = measure.attacked(made, before, before, 1)
+    assert (blind.auc, blind.tpr) == (0.5, 0.0)
 
 
 @pytest.mark.parametrize("quantile", [0.0, 0.5])
