@@ -53,7 +53,8 @@ def _kept_goals(name: str, scenario: ScenarioPrice) -> Iterator[Goal]:
             target=f"at least {100 * least:.0f} %",
             found=mean,
             met=mean >= least,
-            note=f"of the federation without privacy; mean over platforms, lowest {100 * shares[lowest]:.1f} % on {lowest}",
+            note="of the federation without privacy; mean over platforms, lowest "
+            f"{100 * shares[lowest]:.1f} % on {lowest}",
         )
 
 

@@ -19,6 +19,7 @@ DEFAULT_SCENARIOS: Final = ("trio",)
 TRUSTS: Final[tuple[PrivateTrust, ...]] = ("pooled", "local")
 EPSILONS: Final = TARGETS
 QUICK_EPSILONS: Final = (8.0, 2.0)
+MOST_EPSILON: Final = 200.0  # as in `SimulationOptions`; above it nobody is protected
 QUICK_USERS: Final = 3_000  # of a platform
 
 
@@ -74,6 +75,11 @@ class PriceOptions:
                 hint="training without noise is always measured; it needs no epsilon",
             )
 
+    @property
+    def whole(self) -> bool:
+        """Whether everybody takes part with full training plans, as the goals ask."""
+        return not (self.quick or self.max_users or self.rounds)
+
     def simulation(self, asked: str, run: Run, out: Path) -> SimulationOptions:
         """The options of one training, as a simulation takes them: single-threaded, in `out`.
 
@@ -111,6 +117,3 @@ class PriceOptions:
         places = {"out", "cache", "data_folder", "workers", "restart"}
         listed = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
         return {name: value for name, value in listed.items() if name not in places}
-
-
-MOST_EPSILON: Final = 200.0  # as in `SimulationOptions`; above it nobody is protected

@@ -49,7 +49,7 @@ def benchmark_privacy(options: PriceOptions, progress: Progress) -> PriceResults
         results = analyse(
             [_finished(task) for task in tasks],
             quick=options.quick,
-            whole=not options.quick and not options.max_users,
+            whole=options.whole,
             created=datetime.now(UTC).replace(microsecond=0),
             config=_config(options, tasks),
             versions=versions(),

@@ -45,6 +45,12 @@ def test_the_default_epsilons_are_those_of_the_goals():
     assert EPSILONS == (8.0, 4.0, 2.0, 1.0)
 
 
+@pytest.mark.parametrize("less", [{"quick": True}, {"max_users": 500}, {"rounds": 2}])
+def test_goals_ask_for_everybody_and_the_full_plan(tmp_path, less):
+    assert PriceOptions(out=tmp_path).whole
+    assert not PriceOptions(out=tmp_path, **less).whole
+
+
 def test_nothing_to_measure_is_refused(tmp_path):
     with pytest.raises(ScenarioError, match="nothing to measure"):
         PriceOptions(out=tmp_path, epsilons=())
