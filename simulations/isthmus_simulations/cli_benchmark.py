@@ -13,6 +13,7 @@ from rich.table import Table
 from isthmus.cli_options import CORES, count, file, names, switch, text
 from isthmus.console import progress_for, publish_json
 from isthmus.errors import ScenarioError
+from isthmus_simulations.cli_benchmark_dp import dp
 from isthmus_simulations.cli_benchmark_newcomer import newcomer
 from isthmus_simulations.cli_benchmark_privacy import privacy
 from isthmus_simulations.cli_benchmark_training import training
@@ -34,6 +35,7 @@ def _root() -> None:
     """Measure what the federation costs on this computer."""
 
 
+app.command()(dp)
 app.command()(newcomer)
 app.command()(privacy)
 app.command()(training)
