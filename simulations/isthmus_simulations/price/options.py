@@ -21,6 +21,7 @@ EPSILONS: Final = TARGETS
 QUICK_EPSILONS: Final = (8.0, 2.0)
 MOST_EPSILON: Final = 200.0  # as in `SimulationOptions`; above it nobody is protected
 QUICK_USERS: Final = 3_000  # of a platform
+NO_MATTER: Final = 8.0  # epsilon where there is no noise: a schedule has one, rounds ignore it
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class PriceOptions:
             quick=self.quick,
             rounds=self.private_rounds if private else self.rounds,
             privacy=run.trust,
-            epsilon=run.epsilon or max(self.epsilons),
+            epsilon=run.epsilon or NO_MATTER,
             private_batch=self.private_batch if private else None,
             workers=1,
         )
