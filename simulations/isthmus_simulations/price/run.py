@@ -23,7 +23,7 @@ from isthmus_simulations.price.work import CellTask, compute, kept
 from isthmus_simulations.transfer.folder import own
 from isthmus_simulations.transfer.identity import code_digest, identity
 from isthmus_simulations.transfer.inputs import Input, prepare_inputs
-from isthmus_simulations.transfer.pool import run_tasks
+from isthmus_simulations.transfer.pool import finish_tasks
 
 JSON: Final = "price.json"
 PAGE: Final = "price.html"
@@ -45,7 +45,9 @@ def benchmark_privacy(options: PriceOptions, progress: Progress) -> PriceResults
                 shutil.rmtree(options.out / name, ignore_errors=True)
         inputs, notes = prepare_inputs(options.inputs(), options.out / "platforms", progress)
         tasks = tasks_of(options, inputs)
-        _compute_missing(tasks, options.workers, progress)
+        missing = {task.run.name: task for task in tasks if kept(task) is None}
+        many, workers = len(tasks), options.workers
+        finish_tasks(compute, missing, many, what="trainings", workers=workers, progress=progress)
         results = analyse(
             [_finished(task) for task in tasks],
             quick=options.quick,
@@ -99,21 +101,6 @@ def _task(options: PriceOptions, given: Input, run: Run, code: str) -> CellTask:
 
 def _taking_part(folders: Sequence[Path], run: Run) -> tuple[Path, ...]:
     return tuple(each for each in folders if run.platform in (None, each.name))
-
-
-def _compute_missing(tasks: Sequence[CellTask], workers: int, progress: Progress) -> None:
-    """Every cell that is not there yet, in processes of their own."""
-    missing = {task.run.name: task for task in tasks if kept(task) is None}
-    if there := len(tasks) - len(missing):
-        progress.say(f"{there} of {len(tasks)} trainings are finished already")
-    with progress.track("trainings", len(tasks)) as advance:
-        advance(there)
-
-        def done(name: str) -> None:
-            advance(1)
-            progress.say(f"{name} is finished")
-
-        run_tasks(compute, missing, workers=workers, progress=progress, done=done)
 
 
 def _finished(task: CellTask) -> CellFacts:

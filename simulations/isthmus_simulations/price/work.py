@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from pydantic import ValidationError
 
-from isthmus.errors import ResumeError
 from isthmus.files import write_text
 from isthmus.offline import stay_offline
 from isthmus.progress import Progress
@@ -26,7 +25,7 @@ from isthmus_simulations.price.cells import CellFacts, Run
 from isthmus_simulations.price.measure import measure
 from isthmus_simulations.price.seats import seat
 from isthmus_simulations.stages import Stages
-from isthmus_simulations.transfer.identity import code_digest
+from isthmus_simulations.transfer.identity import require_code
 from isthmus_simulations.transfer.inputs import load_input
 
 
@@ -61,11 +60,7 @@ def compute(task: CellTask, progress: Progress) -> None:
         FederationError: a round could not be finished.
         OSError: the disk is full or the folder cannot be written.
     """
-    if code_digest() != task.code:
-        raise ResumeError(
-            "the installed code changed while the benchmark was at work",
-            hint="run the benchmark from a copy of the code that nobody edits",
-        )
+    require_code(task.code)
     stay_offline()
     torch.set_num_threads(1)  # as many cells as cores run side by side
     unfinished = task.simulation.out

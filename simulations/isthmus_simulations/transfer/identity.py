@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from isthmus import __version__
+from isthmus.errors import ResumeError
 from isthmus.files import digest
 from isthmus.sources import source_digest
 from isthmus_client.platform import Platform
@@ -65,6 +66,22 @@ def _parts(platform: Platform) -> Iterable[bytes]:
     yield platform.name.encode()
     yield from (np.ascontiguousarray(array).tobytes() for array in arrays)
     yield "\x1f".join((*catalogue.texts, *catalogue.categories)).encode()
+
+
+def require_code(code: str) -> None:
+    """Refuse to compute a cell with other code than its benchmark started with.
+
+    Args:
+        code: `code_digest` when it started.
+
+    Raises:
+        ResumeError: the installed code is no longer that.
+    """
+    if code_digest() != code:
+        raise ResumeError(
+            "the installed code changed while the benchmark was at work",
+            hint="run the benchmark from a copy of the code that nobody edits",
+        )
 
 
 def code_digest() -> str:

@@ -139,6 +139,41 @@ def run_tasks(
             child.end()
 
 
+def finish_tasks(
+    work: Work[Task],
+    missing: Mapping[str, Task],
+    total: int,
+    *,
+    what: str,
+    workers: int,
+    progress: Progress,
+) -> None:
+    """`run_tasks` with a bar for those that are missing of `total`, and a line for each.
+
+    Args:
+        work: as in `run_tasks`.
+        missing: by a name that progress shows.
+        total: the finished ones included.
+        what: they are, in the plural.
+        workers: at the same time.
+        progress: shows all.
+
+    Raises:
+        IsthmusError: as in `run_tasks`.
+    """
+    there = total - len(missing)
+    if there:
+        progress.say(f"{there} of {total} {what} are finished already")
+    with progress.track(what, total) as advance:
+        advance(there)
+
+        def done(name: str) -> None:
+            advance(1)
+            progress.say(f"{name} is finished")
+
+        run_tasks(work, missing, workers=workers, progress=progress, done=done)
+
+
 def _start(work: Work[Task], name: str, task: Task) -> _Child:
     """A process for one task; it alone holds the pipe's other end."""
     context = multiprocessing.get_context("spawn")

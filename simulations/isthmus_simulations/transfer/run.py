@@ -20,7 +20,7 @@ from isthmus_simulations.transfer.identity import Identity, code_digest, identit
 from isthmus_simulations.transfer.inputs import Input, prepare_inputs
 from isthmus_simulations.transfer.options import TransferOptions
 from isthmus_simulations.transfer.page import write_page
-from isthmus_simulations.transfer.pool import run_tasks
+from isthmus_simulations.transfer.pool import finish_tasks
 from isthmus_simulations.transfer.results import TransferResults
 from isthmus_simulations.transfer.store import CellStore
 from isthmus_simulations.transfer.table import write_table
@@ -47,7 +47,10 @@ def benchmark_transfer(options: TransferOptions, progress: Progress) -> Transfer
         for note in notes:
             progress.say(note)
         tasks = _tasks(options, inputs, store)
-        _compute_missing(tasks, options.workers, progress)
+        missing = {_name(task): task for task in tasks if _read(task) is None}
+        finish_tasks(
+            compute, missing, len(tasks), what="cells", workers=options.workers, progress=progress
+        )
         results = analyse(
             [_kept(task) for task in tasks],
             quick=options.quick,
@@ -58,21 +61,6 @@ def benchmark_transfer(options: TransferOptions, progress: Progress) -> Transfer
         )
         _publish(results, options.out)
     return results
-
-
-def _compute_missing(tasks: Sequence[CellTask], workers: int, progress: Progress) -> None:
-    """Every cell that is not there yet, in processes of their own."""
-    missing = {_name(task): task for task in tasks if _read(task) is None}
-    if held := len(tasks) - len(missing):
-        progress.say(f"{held} of {len(tasks)} cells are finished already")
-    with progress.track("cells", len(tasks)) as advance:
-        advance(held)
-
-        def done(name: str) -> None:
-            advance(1)
-            progress.say(f"{name} is finished")
-
-        run_tasks(compute, missing, workers=workers, progress=progress, done=done)
 
 
 def _name(task: CellTask) -> str:

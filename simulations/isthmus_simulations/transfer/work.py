@@ -8,13 +8,12 @@ from pathlib import Path
 
 import torch
 
-from isthmus.errors import ResumeError
 from isthmus.offline import stay_offline
 from isthmus.progress import Progress
 from isthmus_simulations.job import Clock, Job
 from isthmus_simulations.plan import TrainingPlan
 from isthmus_simulations.stages import Stages
-from isthmus_simulations.transfer.identity import Identity, code_digest
+from isthmus_simulations.transfer.identity import Identity, require_code
 from isthmus_simulations.transfer.inputs import load_input
 from isthmus_simulations.transfer.measure import Draw, measure
 from isthmus_simulations.transfer.options import TransferOptions
@@ -46,11 +45,7 @@ def compute(task: CellTask, progress: Progress) -> None:
         ResumeError: the code is no longer the one that the benchmark started with.
         FederationError: a round could not be finished.
     """
-    if code_digest() != task.identity["code"]:
-        raise ResumeError(
-            "the installed code changed while the benchmark was at work",
-            hint="run the benchmark from a copy of the code that nobody edits",
-        )
+    require_code(task.identity["code"])
     stay_offline()
     torch.set_num_threads(1)  # as many cells as cores run side by side
     simulation = task.options.simulation(task.scenario, task.plan.seed, task.unfinished)
