@@ -57,8 +57,8 @@ class PrivateTrainer:
         in the result: its users are the published number, and there are no metrics.
         Where the norm adapts, a user's gradient and the coordinate that says whether it was within
         the norm are together no longer than the plan's norm, which is one constant for all
-        micro-batches. Rounding is not covered there: who shares a micro-batch may change the last
-        digit of a norm, and so on which side of the threshold it lies.
+        micro-batches. Who shares a micro-batch may change the last digit of a norm; being within is
+        counted along a ramp, so that this moves the count by as little.
     """
 
     workspace: Workspace

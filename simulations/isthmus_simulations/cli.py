@@ -105,7 +105,8 @@ BatchOption = Annotated[
     text("Users of a private round, expected, of all platforms.", panel=PRIVACY, default="4096"),
 ]
 CanariesOption = Annotated[
-    int, text("Planted users of each platform, to audit the run.", panel=PRIVACY, min=0)
+    int | None,
+    text("Planted users of each platform; 0: no audit.", panel=PRIVACY, min=0, default="1000"),
 ]
 EngineOption = Annotated[Engine, text("What carries the messages; results are equal.", panel=WHERE)]
 WorkersOption = Annotated[
@@ -153,7 +154,7 @@ def simulate(
     clipping_norm: ClipOption = None,
     clipping_quantile: QuantileOption = 0.0,
     private_batch: BatchOption = None,
-    canaries: CanariesOption = 0,
+    canaries: CanariesOption = None,
     engine: EngineOption = "memory",
     workers: WorkersOption = None,
     out: OutOption = None,

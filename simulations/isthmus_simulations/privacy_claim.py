@@ -72,7 +72,7 @@ def _nothing(platforms: int) -> Privacy:
 def _private_run(job: Job, schedule: Schedule, rounds: int, parameters: int) -> PrivateRun:
     plan = schedule.plan
     event = Event(schedule.noise_multiplier, schedule.sampling_rate, max(rounds, 1))
-    audit = audit_run(job.options.out) if job.options.canaries else None
+    audit = audit_run(job.options.out) if job.options.planted else None
     norm = schedule.noise_multiplier * math.sqrt(parameters) / schedule.expected_users
     return PrivateRun(
         trust=plan.trust,

@@ -105,7 +105,7 @@ def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
 
 def _auditor(job: Job, schedule: Schedule, initial: Shared) -> Auditor | None:
     """Who plants canaries and watches them; None where none are asked for."""
-    if not job.options.canaries:
+    if not job.options.planted:
         return None
     claim = Claim(
         epsilon=schedule.plan.epsilon,
@@ -118,7 +118,7 @@ def _auditor(job: Job, schedule: Schedule, initial: Shared) -> Auditor | None:
     )
     claim.save(claim_path(job.options.out))
     names = [name for name, _ in initial_encoder(job.plan.encoder, 0).named_parameters()]
-    count = job.options.canaries
+    count = job.options.canaries or min(job.options.planted, initial.size // len(claim.platforms))
     return Auditor(job.options.out, claim.platforms, count, names, initial.size)
 
 

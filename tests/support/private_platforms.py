@@ -35,6 +35,8 @@ def workspaces(*names, users=40):
 def private_job(out, *, trust="local", rounds=3, epsilon=8.0, colluders=0, **options):
     """A job whose federation is private."""
     plan = PrivatePlan(trust, epsilon, colluders, rounds=rounds, batch=40)
-    told = SimulationOptions(out=out, privacy=trust, epsilon=epsilon, workers=1, **options)
+    told = SimulationOptions(
+        out=out, privacy=trust, epsilon=epsilon, workers=1, **{"canaries": 0, **options}
+    )
     training = TrainingPlan(seed=3, encoder=CONFIG, private=plan)
     return Job(told, training, Silent(), Stages(out / "stages"), Clock())

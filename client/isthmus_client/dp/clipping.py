@@ -13,6 +13,7 @@ from isthmus.errors import PrivacyError
 from isthmus_client.dp.contributions import Contribution, Norms, Scratch, Weights
 
 MARGIN = 1e-5  # of the clipping norm that is kept for rounding
+RAMP = 0.01  # of the clipping norm, on both sides: from counted as within to not counted
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,19 @@ class ClippedSum:
     Attributes:
         tensors: by the name of the trainable parameter, in its type.
         users: that were summed, those without a gradient too.
-        within: users whose gradient was no longer than the clipping norm.
+        within: users whose gradient was no longer than the clipping norm; within 1 % of it one counts
+            in part, so that no rounding of one user's norm flips what another one counts.
     """
 
     tensors: dict[str, Tensor] = field(repr=False)
     users: int = field(repr=False)
-    within: int = field(repr=False)
+    within: float = field(repr=False)
 
 
 def zero_sum(module: nn.Module) -> ClippedSum:
     """The sum over nobody: zeros for every trainable parameter."""
     named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    return ClippedSum({name: torch.zeros_like(p) for name, p in named}, users=0, within=0)
+    return ClippedSum({name: torch.zeros_like(p) for name, p in named}, users=0, within=0.0)
 
 
 def add_clipped(
@@ -75,7 +77,8 @@ def add_clipped(
     weights = Weights(coefficients, (~finite).nonzero().squeeze(1), scratch)
     for contribution in contributions:
         contribution.add_to(total.tensors, weights)
-    within = int((finite & (norms <= clipping_norm)).sum())
+    slope = (clipping_norm * (1.0 + RAMP) - norms) / (2.0 * RAMP * clipping_norm)
+    within = float(torch.where(finite, slope.clamp(0.0, 1.0), 0.0).sum())
     return ClippedSum(total.tensors, total.users + users, total.within + within)
 
 

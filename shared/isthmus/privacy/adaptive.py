@@ -42,7 +42,7 @@ def encoded(within: float, users: int, clipping_norm: float) -> float:
         clipping_norm: C, the round's.
 
     Guarantees:
-        One user more or less moves it by `BIT C / 2` exactly. It is private until it is noised.
+        One user more or less moves it by `BIT C / 2` at most. It is private until it is noised.
     """
     return BIT * clipping_norm * (within - users / 2.0)
 

@@ -135,6 +135,15 @@ def test_canaries_watch_a_run_and_agree_with_its_claim(tmp_path):
     assert all(bound.guesses.canaries == 60 for bound in found.bounds)
 
 
+def test_a_run_is_audited_unless_it_is_told_not_to_be(tmp_path):
+    shops = workspaces("a", "b")
+    federate_privately(private_job(tmp_path / "audited", rounds=1, canaries=None), shops)
+    found = audit_run(tmp_path / "audited")
+    assert all(bound.guesses.canaries > 100 for bound in found.bounds)
+    federate_privately(private_job(tmp_path / "not", rounds=1), shops)
+    assert not (tmp_path / "not" / "audit").exists()
+
+
 def test_a_run_without_its_noise_is_not_released(tmp_path, monkeypatch):
     from isthmus.privacy.randomness import SecureSource  # noqa: PLC0415 - replaced here alone
 
