@@ -1,4 +1,4 @@
-"""What privacy makes impossible here, in sentences that the figures back."""
+"""Where private training does not pay, or is impossible, in sentences that the figures back."""
 
 from __future__ import annotations
 
