@@ -27,8 +27,8 @@ class ClippedSum:
     Attributes:
         tensors: by the name of the trainable parameter, in its type.
         users: that were summed, those without a gradient too.
-        within: users whose gradient was no longer than the clipping norm; within 1 % of it one counts
-            in part, so that no rounding of one user's norm flips what another one counts.
+        within: users whose gradient was no longer than the clipping norm; one near it counts in part,
+            so that no rounding of one user's norm flips what another one counts.
     """
 
     tensors: dict[str, Tensor] = field(repr=False)
