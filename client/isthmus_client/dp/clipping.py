@@ -27,7 +27,7 @@ class ClippedSum:
     Attributes:
         tensors: by the name of the trainable parameter, in its type.
         users: that were summed, those without a gradient too.
-        within: users whose gradient was no longer than the clipping norm; one near it counts in part,
+        within: users whose gradient was no longer than the norm; one near it counts in part,
             so that no rounding of one user's norm flips what another one counts.
     """
 
