@@ -22,6 +22,8 @@ Sums = Mapping[str, Tensor]
 
 ROUNDING = 4.0  # units of rounding that an inner product of inner products may be off by
 PAGES = 31 * 2**20  # bytes; glibc learns from blocks below 32 MiB
+ROWS = 64  # users that a buffer has room for at least
+KEPT_SIZE = 2**13  # numbers of a user's gradient of one layer that may be kept
 KEPT_COST = 12.0  # multiply-adds that writing and reading one kept number costs
 
 
@@ -54,7 +56,8 @@ class Scratch:
         """An uninitialised tensor; it is overwritten when the name is taken again."""
         size = math.prod(shape)
         if name not in self._buffers or self._buffers[name].numel() < size:
-            self._buffers[name] = like.new_empty(size)
+            # At once for a full micro-batch: growing step by step would leave holes behind.
+            self._buffers[name] = like.new_empty(max(shape[0], ROWS) * math.prod(shape[1:]))
         return self._buffers[name][:size].view(shape)
 
 
@@ -227,7 +230,8 @@ def linear(
     """A linear layer's gradients in the cheaper form.
 
     Tables of inner products cost `seq² * (out + in)` multiply-adds a user, and the clipped product
-    comes on top. A kept gradient costs that product alone, but its memory is written and read.
+    comes on top. A kept gradient costs that product alone, but its memory is written and read, and
+    stands beside the activations: where a layer is wide it is not kept.
 
     Args:
         names: of the weight and, where it is trained, of the bias.
@@ -236,7 +240,7 @@ def linear(
         scratch: holds what is kept until the micro-batch is summed.
     """
     (users, seq, out), given = signal.shape, activation.shape[2]
-    if seq * seq * (out + given) <= KEPT_COST * out * given:
+    if out * given > KEPT_SIZE or seq * seq * (out + given) <= KEPT_COST * out * given:
         return [Outer(names, signal, activation)]
     kept = scratch.take(names[0], (users, out, given), signal)
     torch.bmm(signal.transpose(1, 2), activation, out=kept)
