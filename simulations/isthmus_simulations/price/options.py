@@ -100,6 +100,7 @@ class PriceOptions:
             privacy=run.trust,
             epsilon=run.epsilon or NO_MATTER,
             private_batch=self.private_batch if private else None,
+            canaries=0,  # an audit's made-up users would be a price of their own
             workers=1,
         )
 

@@ -96,6 +96,7 @@ def test_a_training_by_one_platform_reads_that_platform_alone(options):
         assert names == ({task.run.platform} if task.run.platform else set(NAMES))
         private = task.plan.private
         assert (private is None) == (task.run.trust == "none")
+        assert task.simulation.planted == 0
         if task.run.epsilon is not None:
             assert (private.trust, private.epsilon) == (task.run.trust, task.run.epsilon)
 

@@ -134,6 +134,7 @@ def task_of(folder, run, **changes):
         out=folder / "unfinished" / run.name,
         privacy=run.trust,
         epsilon=run.epsilon or 8.0,
+        canaries=0,
         workers=1,
     )
     fields = {
