@@ -48,6 +48,7 @@ WORDS = {
     "docs/experiments.md": "What was tried, with figures, failures included",
     "docs/results-schema.md": "Every field of results.json",
     "docs/scenarios.md": "Every key of a scenario file",
+    "simulations/isthmus_simulations/audit/templates": "the audit's page",
     "simulations/isthmus_simulations/report/templates": "The page's HTML, style and script",
     "simulations/isthmus_simulations/scenarios/builtin": "Scenarios that ship with the package",
     "tests": "",
