@@ -38,6 +38,8 @@ def _all_users(platforms: Mapping[str, PlatformPrice]) -> bool:
 
 def _kept_goals(name: str, scenario: ScenarioPrice) -> Iterator[Goal]:
     """Mean over platforms of the share kept."""
+    prior = [line.kept.share for _, line in _lines(scenario, "prior") if line.kept]
+    free = f"; the untrained prior has {100 * np.mean(prior):.1f} %" if prior else ""
     for epsilon, least in KEPT.items():
         lines = {
             platform: line
@@ -54,7 +56,7 @@ def _kept_goals(name: str, scenario: ScenarioPrice) -> Iterator[Goal]:
             found=mean,
             met=mean >= least,
             note="of the federation without privacy; mean over platforms, lowest "
-            f"{100 * shares[lowest]:.1f} % on {lowest}",
+            f"{100 * shares[lowest]:.1f} % on {lowest}{free}",
         )
 
 
