@@ -19,7 +19,7 @@ from isthmus_client.release import fingerprint_of
 from isthmus_client.workspace import Workspace
 from isthmus_server.history import RunResult
 from isthmus_simulations.job import Job
-from isthmus_simulations.privacy_claim import privacy_of
+from isthmus_simulations.privacy_claim import drowned, privacy_of
 from isthmus_simulations.report.model_card import write_release
 from isthmus_simulations.report.page import write_report
 from isthmus_simulations.report.pictures import MOST_POINTS, Pictures
@@ -92,6 +92,7 @@ def publish(outcome: Outcome, scenario: Scenario) -> Results:
 
 def _results(outcome: Outcome, scenario: Scenario) -> Results:
     prepared = outcome.prepared
+    privacy = privacy_of(outcome.job, outcome.workspaces, outcome.run)
     return Results(
         created=datetime.now(UTC).replace(microsecond=0),
         scenario=ScenarioInfo(name=scenario.name, description=scenario.description),
@@ -100,13 +101,13 @@ def _results(outcome: Outcome, scenario: Scenario) -> Results:
             validation_start=_moment(prepared.validation_start),
             test_start=_moment(prepared.test_start),
         ),
-        privacy=privacy_of(outcome.job, outcome.workspaces, outcome.run),
+        privacy=privacy,
         platforms=outcome.platforms,
         newcomer=outcome.newcomer,
         cost=_cost(outcome),
         config=_config(outcome),
         versions=versions(),
-        warnings=prepared.warnings,
+        warnings=(*prepared.warnings, *drowned(privacy)),
     )
 
 

@@ -10,6 +10,7 @@ from isthmus.postprocessors import NoPrivacy
 from isthmus.privacy.accounting import epsilon as epsilon_of
 from isthmus.privacy.events import Event
 from isthmus.privacy.overlap import left_noise, local_epsilon, pooled_epsilon
+from isthmus.privacy.planner import USEFUL
 from isthmus_client.federated_trainer import initial_parameters
 from isthmus_client.ledger import Key, Ledger
 from isthmus_client.workspace import Workspace
@@ -55,6 +56,18 @@ def privacy_of(job: Job, workspaces: Sequence[Workspace], run: RunResult) -> Pri
             "private: what a platform fits at home afterwards is for that platform alone."
         ),
         run=found,
+    )
+
+
+def drowned(privacy: Privacy) -> tuple[str, ...]:
+    """A warning where the noise leaves little to learn from; none otherwise."""
+    run = privacy.run
+    if run is None or run.noise_norm <= USEFUL:
+        return ()
+    return (
+        f"the noise in a round's mean gradient is {run.noise_norm:.3g} clipping norms long, and "
+        f"training is useful up to about {USEFUL:g}: a larger epsilon, more users, fewer rounds, "
+        "or the trust mode pooled; `isthmus client privacy plan` says how much of each",
     )
 
 

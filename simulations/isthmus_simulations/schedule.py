@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from isthmus.errors import ScenarioError
+from isthmus.errors import MessageRefusedError, ScenarioError
 from isthmus.messages import RoundPlan
 from isthmus.privacy.accounting import noise_multiplier_for, published_delta
 from isthmus.privacy.filter import plan_delta
@@ -115,12 +115,12 @@ def schedule_for(plan: PrivatePlan, users: Mapping[str, int], parameters: int) -
         parameters: d, numbers of the encoder.
 
     Raises:
-        ScenarioError: a platform of nobody, or an epsilon that no noise reaches.
-        MessageRefusedError: too few honest platforms.
+        ScenarioError: a platform of nobody, an epsilon that no noise reaches, or too few honest
+            platforms.
     """
     if empty := sorted(name for name, count in users.items() if count < 2):  # noqa: PLR2004
         raise ScenarioError(f"platforms {empty} have fewer than 2 published users")
-    shares = shares_of(len(users), plan.colluders) if plan.trust == "pooled" else 1
+    shares = _shares(plan, len(users))
     rate = min(1.0, plan.batch / sum(users.values()))
     delta = min(published_delta(count) for count in users.values())
     rounds = plan.rounds + SPARE
@@ -134,3 +134,13 @@ def schedule_for(plan: PrivatePlan, users: Mapping[str, int], parameters: int) -
         raise ScenarioError(f"rounding alone would take {slack:.1e} of delta {delta:.1e}")
     noise = noise_multiplier_for(plan.epsilon, planned - slack, rate, rounds) if slack else noise
     return Schedule(plan, dict(users), rate, noise, delta, shares)
+
+
+def _shares(plan: PrivatePlan, platforms: int) -> int:
+    """Honest platforms whose noise makes the whole."""
+    if plan.trust != "pooled":
+        return 1
+    try:
+        return shares_of(platforms, plan.colluders)
+    except MessageRefusedError as error:
+        raise ScenarioError(str(error), hint=error.hint) from error

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from example_results import example_results, private_results
 from private_platforms import private_job, workspaces
 
 from isthmus.errors import AuditError, BudgetError, FederationError, LedgerError, ScenarioError
@@ -11,7 +12,7 @@ from isthmus_client.ledger import Key, Ledger
 from isthmus_client.receipts import verify_receipts
 from isthmus_simulations import private_federation
 from isthmus_simulations.audit.verdict import audit_run
-from isthmus_simulations.privacy_claim import privacy_of
+from isthmus_simulations.privacy_claim import drowned, privacy_of
 from isthmus_simulations.private_federation import federate_privately
 from isthmus_simulations.schedule import PrivatePlan
 
@@ -195,3 +196,18 @@ def test_ray_is_refused(tmp_path):
 def test_a_plan_that_protects_nobody_is_refused(values, what):
     with pytest.raises(ScenarioError, match=what):
         PrivatePlan(**{"trust": "local", "epsilon": 8.0, **values})
+
+
+def test_noise_that_drowns_the_signal_is_told(tmp_path):
+    job, shops = private_job(tmp_path, epsilon=0.01, rounds=1), workspaces("a", "b")
+    (warning,) = drowned(privacy_of(job, shops, federate_privately(job, shops)))
+    assert "useful up to about 2" in warning
+    assert drowned(private_results().privacy) == ()
+    assert drowned(example_results().privacy) == ()
+
+
+@pytest.mark.parametrize("colluders", [1, 5])
+def test_too_many_colluders_are_refused(tmp_path, colluders):
+    job = private_job(tmp_path, trust="pooled", colluders=colluders)
+    with pytest.raises(ScenarioError, match="two must be honest"):
+        federate_privately(job, workspaces("a", "b"))
