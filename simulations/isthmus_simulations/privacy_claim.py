@@ -64,11 +64,12 @@ def drowned(privacy: Privacy) -> tuple[str, ...]:
     run = privacy.run
     if run is None or run.noise_norm <= USEFUL:
         return ()
-    return (
+    words = (
         f"the noise in a round's mean gradient is {run.noise_norm:.3g} clipping norms long, and "
         f"training is useful up to about {USEFUL:g}: a larger epsilon, more users, fewer rounds, "
-        "or the trust mode pooled; `isthmus client privacy plan` says how much of each",
+        "or the trust mode pooled; `isthmus client privacy plan` says how much of each"
     )
+    return (words,)
 
 
 def _nothing(platforms: int) -> Privacy:
