@@ -1,5 +1,7 @@
 """The engine's clipped sum is that of a loop over users, and no user moves it by more than C."""
 
+from copy import deepcopy
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +48,12 @@ def test_clipped_sum_is_the_loop_over_users(problem, clipping_norm, cost):
     finally:
         contributions.KEPT_COST = before
     expected = slow_sum(encoder, batch, content, negatives, clipping_norm)
-    assert_same(found.tensors, expected, content.dtype)
+    exact = slow_sum(deepcopy(encoder).double(), batch, content.double(), negatives, clipping_norm)
+    # Where a gradient's terms cancel, the loop itself is no better than its own rounding.
+    rounding = norm(difference(expected, exact))
+    tolerance = TOLERANCE[content.dtype] * norm(exact) + 3 * rounding
+    assert norm(difference(found.tensors, exact)) <= tolerance
+    assert set(found.tensors) == set(expected)
     assert found.users == len(batch.items)
 
 

@@ -156,7 +156,7 @@ def test_another_process_would_train_the_same_from_files(first, tmp_path):
     for folder, each in zip(folders, data, strict=True):
         here = federation.RankerTrainer(each, module).train(start, plan)
         there = federation.ranker_trainer_from_folder(folder).train(start, plan)
-        assert there.parameters.fingerprint() == here.parameters.fingerprint()
+        assert there.update.fingerprint() == here.update.fingerprint()
         assert there.users == here.users
 
 
