@@ -150,7 +150,8 @@ def test_micro_batches_share_one_norm(monkeypatch, size):
     noise = np.concatenate(
         [np.ravel(each[n] * scale - update.tensors[n]) for each in sent for n in each]
     )
-    assert noise.std() == pytest.approx(1.7 * 0.25, rel=0.01)
+    sure = 5 / math.sqrt(2 * noise.size)  # standard errors; the noise cannot be seeded
+    assert noise.std() == pytest.approx(1.7 * 0.25 * 1.001, rel=sure)
 
 
 def test_the_coordinate_is_noised_as_all_others_are():
