@@ -73,15 +73,34 @@ class LedgerCharge:
         return Settled(self._bound(), head)
 
     def sent(self, plan: RoundPlan, received: Shared) -> Sent | None:
-        """The bytes that left for this round from these parameters; None if none are kept."""
+        """The bytes that left for this round from these parameters; None if none did.
+
+        None too where they are lost and each platform adds the whole noise: then the round may be
+        computed anew, and is charged anew.
+
+        Raises:
+            OutboxError: they are lost and hold a share of pooled noise.
+        """
         where = (self.key, plan.run_id, plan.round)
         base = received.fingerprint()
         fingerprint = self.ledger.released(*where, base=base)
-        kept = self._kept(plan)
-        if fingerprint is None or kept is None or kept.fingerprint() != fingerprint:
+        if fingerprint is None:
             return None
+        kept = self._kept(plan)
+        if kept is None or kept.fingerprint() != fingerprint:
+            return self._lost(plan)
         head = self.ledger.resend(*where, fingerprint, base=base)
         return Sent(kept, self.published_users, Settled(self._bound(), head))
+
+    @staticmethod
+    def _lost(plan: RoundPlan) -> None:
+        """Two sums that differ in one platform's share alone show it under that share's noise."""
+        if plan.privacy == "pooled":
+            raise OutboxError(
+                f"round {plan.round} of run {plan.run_id} left before and its bytes are lost: a "
+                "second share of its pooled noise may not leave",
+                hint="put the kept bytes back, or begin a new run",
+            )
 
     def _bound(self) -> float:
         """A bound of the epsilon spent so far that takes no time.

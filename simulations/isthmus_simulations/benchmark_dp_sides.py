@@ -9,10 +9,10 @@ of its module).
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -253,14 +253,10 @@ def _hooks(work: Work) -> Step:
         loss_reduction="sum",
     )
 
-    def step() -> None:
-        for place, part in enumerate(parts):
-            optimiser.signal_skip_step(do_skip=place < len(parts) - 1)
-            _opacus_losses(model, encoder, work, part).sum().backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
-            optimiser.step()
-            optimiser.zero_grad()
+    def backward(part: Batch) -> None:
+        _opacus_losses(model, encoder, work, part).sum().backward()  # type: ignore[no-untyped-call]  # torch ships it untyped
 
-    return step
+    return _virtual_step(optimiser, parts, backward)
 
 
 def _ghost(work: Work) -> Step:
@@ -286,11 +282,22 @@ def _ghost(work: Work) -> Step:
         loss_reduction="sum",
     )
 
+    def backward(part: Batch) -> None:
+        losses = _opacus_losses(model, encoder, work, part)
+        DPTensorFastGradientClipping(model, optimiser, losses, "sum").backward()
+
+    return _virtual_step(optimiser, parts, backward)
+
+
+def _virtual_step(
+    optimiser: Any, parts: Sequence[Batch], backward: Callable[[Batch], None]
+) -> Step:
+    """One step of Opacus's optimiser over micro-batches, as its memory manager takes it."""
+
     def step() -> None:
         for place, part in enumerate(parts):
             optimiser.signal_skip_step(do_skip=place < len(parts) - 1)
-            losses = _opacus_losses(model, encoder, work, part)
-            DPTensorFastGradientClipping(model, optimiser, losses, "sum").backward()
+            backward(part)
             optimiser.step()
             optimiser.zero_grad()
 

@@ -139,7 +139,7 @@ def member_of(
     key = Key(key_of(job, name))
     charge = LedgerCharge(ledger, key, out / "sent" / name, users)
     trainer = PrivateTrainer(workspace, job.plan.encoder, charge, users)
-    noise = GaussianNoise(users)
+    noise = GaussianNoise(users, shares=schedule.shares)
     if auditor is not None:
         trainer = replace(trainer, canaries=auditor.canaries(name))
         noise = replace(noise, watch=_gradient_alone(auditor.eye(name)))

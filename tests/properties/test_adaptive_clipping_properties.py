@@ -5,73 +5,29 @@ difference. Each property is shown to fail where what it watches is switched off
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+from frozen_rounds import CONFIG, USERS, Free, Frozen, parameters, workspace
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_histories import histories_of, platform_of
 
-from isthmus.border import split
-from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.messages import RoundPlan
 from isthmus.privacy import adaptive
-from isthmus.privacy.events import Event
 from isthmus.privacy.grid import STEPS
-from isthmus.privacy.randomness import SecureSource
 from isthmus_client import private_trainer
 from isthmus_client.dp import micro_batches
 from isthmus_client.noise import GaussianNoise, noise_of
 from isthmus_client.private_trainer import PrivateTrainer
-from isthmus_client.workspace import Workspace
 
-CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=7)
-USERS, ITEMS = 24, 12
 PLAN = RoundPlan(
     "round", 1, 3, negatives=9, validate=False, privacy="pooled",
     clipping_norm=0.5, noise_multiplier=1.7, sampling_rate=1.0, clipping_quantile=0.5,
 )  # fmt: skip
 FIXED = replace(PLAN, clipping_quantile=0.0)
 ANY_NORM = st.floats(-6, 3).map(math.exp)  # from below every user's gradient to above
-
-
-class Frozen(SecureSource):
-    """The same words whenever as many are asked for: rounds that differ in their users alone."""
-
-    def words(self, count):
-        return SecureSource(lambda size: bytes(range(count % 200, count % 200 + size))).words(count)
-
-    def normals(self, count):
-        return SecureSource(lambda size: bytes(range(size))).normals(count)
-
-
-@dataclass(frozen=True)
-class Free:
-    """A ledger without a budget."""
-
-    def reserve(self, plan, received):
-        del received
-        return Event(plan.noise_multiplier, plan.sampling_rate)
-
-
-@cache
-def workspace(without=None):
-    """Users with one place to learn from, so that nothing but negatives is drawn."""
-    random = np.random.default_rng(8)
-    users = [[int(i) for i in random.permutation(ITEMS)[:4]] for _ in range(USERS)]
-    kept = [items for number, items in enumerate(users) if number != without]
-    return Workspace(platform_of(histories_of(*kept), ITEMS), CONFIG.max_events)
-
-
-@cache
-def parameters():
-    """Of a later round: the item side is no longer zero."""
-    made = initial_encoder(CONFIG, 2)
-    values = np.random.default_rng(4).normal(size=(8, 6)).astype(np.float32)
-    made.item.weight.data.copy_(made.item.weight.new_tensor(values))
-    return split(made)[0]
 
 
 @cache

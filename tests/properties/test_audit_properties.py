@@ -4,22 +4,16 @@ The round is the product's own, sample and noise frozen. Each property is shown 
 part that it watches is switched off.
 """
 
-from dataclasses import dataclass
-from functools import cache
-
 import numpy as np
 import pytest
+from frozen_rounds import CONFIG, USERS, Free, Frozen, parameters, workspace
 from hypothesis import given
 from hypothesis import strategies as st
-from planted_histories import histories_of, platform_of
 
-from isthmus.border import split
-from isthmus.encoder import EncoderConfig, initial_encoder
+from isthmus.encoder import initial_encoder
 from isthmus.messages import RoundPlan
 from isthmus.privacy import grid
-from isthmus.privacy.events import Event
 from isthmus.privacy.one_run import Guesses, lower_bound, p_value
-from isthmus.privacy.randomness import SecureSource
 from isthmus_client import noise as noise_module
 from isthmus_client.dp import clipping
 from isthmus_client.noise import GaussianNoise
@@ -57,50 +51,11 @@ def test_canaries_that_nobody_guesses_never_raise_it(guesses, delta):
     assert lower_bound(more, delta=delta) <= lower_bound(guesses, delta=delta) + 1e-9
 
 
-CONFIG = EncoderConfig(content=6, dim=8, layers=1, heads=2, max_events=7)
 PARAMETERS = sum(p.numel() for p in initial_encoder(CONFIG, 0).parameters())
-USERS, ITEMS = 24, 12
 PLAN = RoundPlan(
     "round", 1, 3, negatives=9, validate=False, privacy="local",
     clipping_norm=0.03, noise_multiplier=1.7, sampling_rate=1.0,
 )  # fmt: skip
-
-
-class Frozen(SecureSource):
-    """The same words whenever as many are asked for: rounds that differ in their users alone."""
-
-    def words(self, count):
-        return SecureSource(lambda size: bytes(range(count % 200, count % 200 + size))).words(count)
-
-    def normals(self, count):
-        return SecureSource(lambda size: bytes(range(size))).normals(count)
-
-
-@dataclass(frozen=True)
-class Free:
-    """A ledger without a budget."""
-
-    def reserve(self, plan, received):
-        del received
-        return Event(plan.noise_multiplier, plan.sampling_rate)
-
-
-@cache
-def workspace(without=None):
-    """Users with one place to learn from, so that nothing but negatives is drawn."""
-    random = np.random.default_rng(8)
-    users = [[int(i) for i in random.permutation(ITEMS)[:4]] for _ in range(USERS)]
-    kept = [items for number, items in enumerate(users) if number != without]
-    return Workspace(platform_of(histories_of(*kept), ITEMS), CONFIG.max_events)
-
-
-@cache
-def parameters():
-    """Of a later round: the item side is no longer zero."""
-    made = initial_encoder(CONFIG, 2)
-    values = np.random.default_rng(4).normal(size=(8, 6)).astype(np.float32)
-    made.item.weight.data.copy_(made.item.weight.new_tensor(values))
-    return split(made)[0]
 
 
 def released(without=None, *, published=lambda live: USERS, changed=lambda found: found):  # noqa: ARG005 - a constant

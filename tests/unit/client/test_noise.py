@@ -23,7 +23,7 @@ def test_local_noise_is_whole_and_divided_by_the_expected_users():
 
 
 def test_pooled_noise_is_a_share_on_the_grid():
-    out = GaussianNoise(published_users=80)(SUM, POOLED)
+    out = GaussianNoise(80, shares=4)(SUM, POOLED)
     assert isinstance(out, GridSum)
     steps = out.tensors["w"] * (0.5 / 2**36)
     assert steps.std() == pytest.approx(4.0 * 0.5 / 2, rel=0.03)
@@ -37,8 +37,8 @@ def test_the_scale_does_not_depend_on_the_sum():
 
 
 def test_two_platforms_and_two_attempts_share_no_noise():
-    noise = GaussianNoise(published_users=80)
-    outs = [noise(SUM, PRIVATE_ROUND), noise(SUM, PRIVATE_ROUND), GaussianNoise(80)(SUM, POOLED)]
+    noise = GaussianNoise(80, shares=4)
+    outs = [noise(SUM, PRIVATE_ROUND), noise(SUM, PRIVATE_ROUND), noise(SUM, POOLED)]
     assert len({out.fingerprint() for out in outs}) == 3
 
 
@@ -57,7 +57,15 @@ def test_a_sum_that_is_not_finite_does_not_pass():
 
 def test_who_watches_sees_what_leaves():
     seen = []
-    noise = GaussianNoise(80, watch=lambda plan, steps: seen.append((plan.round, steps["w"])))
+    noise = GaussianNoise(
+        80, shares=4, watch=lambda plan, steps: seen.append((plan.round, steps["w"]))
+    )
     out = noise(SUM, POOLED)
     assert seen[0][0] == 1
     assert np.array_equal(seen[0][1], out.tensors["w"])
+
+
+@pytest.mark.parametrize("agreed", [1, 3])
+def test_thinner_noise_than_agreed_does_not_leave(agreed):
+    with pytest.raises(OutboxError, match=f"4 noise shares, this platform agreed to {agreed}"):
+        GaussianNoise(80, shares=agreed)(SUM, POOLED)

@@ -107,7 +107,7 @@ def pooled_run(folder):
         name: PrivateTrainer(workspace(), CONFIG, Free(), USERS, canaries=auditor.canaries(name))
         for name in PLATFORMS
     }
-    doors = {name: GaussianNoise(USERS, watch=auditor.eye(name)) for name in PLATFORMS}
+    doors = {name: GaussianNoise(USERS, shares=3, watch=auditor.eye(name)) for name in PLATFORMS}
     rule = NoisedSum(
         clipping_norm=POOLED.clipping_norm,
         noise_multiplier=POOLED.noise_multiplier,

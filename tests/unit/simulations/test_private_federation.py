@@ -99,6 +99,15 @@ def test_lost_bytes_are_computed_and_charged_anew(tmp_path):
     assert charged(tmp_path, "a").spent <= 8.0
 
 
+def test_a_lost_share_of_pooled_noise_is_not_made_a_second_time(tmp_path):
+    federate_privately(private_job(tmp_path, trust="pooled"), workspaces("a", "b"))
+    for path in (*(tmp_path / "rounds").glob("*0003*"), *(tmp_path / "sent" / "a").glob("*")):
+        path.unlink()
+    with pytest.raises(FederationError, match="OutboxError"):
+        federate_privately(private_job(tmp_path, trust="pooled"), workspaces("a", "b"))
+    assert charged(tmp_path, "a").rounds == 3
+
+
 def test_pooled_noise_without_one_share_releases_nothing(tmp_path, monkeypatch):
     job, shops = private_job(tmp_path, trust="pooled"), workspaces("a", "b", "c")
 
