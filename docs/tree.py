@@ -37,6 +37,7 @@ WORDS = {
     "pyproject.toml": "Packaging, dependencies, the floors, every tool's settings",
     "client/isthmus_client/templates": "Pages of the trial and of the certificate",
     "docs/no-harm.md": "The gate, its certificate, hostile members and aggregation rules",
+    "docs/platform-contract.md": "platform.toml: tables, columns, words, times, and what may be kept",
     "docs/transfer-benchmark.md": "The transfer benchmark: protocol, tests, the JSON's fields",
     "docs/trial.md": "What a release would bring on one's own data, before joining",
     "docs": "Documentation, kept true by tests",

@@ -4,6 +4,11 @@ IsthmusError
 ├── ScenarioError      10  a scenario file or option is wrong
 ├── DataMissingError   11  a file, folder or package that should hold data is not there
 ├── DataInvalidError   12  the data is there but breaks its contract
+├── ContractError      13  a platform.toml is wrong; every mistake is told with its line
+├── FeedRefusedError   14  a platform's data is not fit for use; nothing was stored or sent
+├── StoreBusyError     16  another process is at work in the platform's store
+├── KeysError          17  the platform's keys are missing, wrong, or open to others
+├── StoreError         18  the platform's store is damaged or cannot be written
 ├── FederationError    20  a round could not be finished (too few platforms, all replies refused)
 ├── MessageRefusedError 21 a message breaks the protocol (names, shapes, finiteness, stale round)
 ├── ResumeError        22  a checkpoint does not belong to this run, or is damaged
@@ -16,7 +21,8 @@ IsthmusError
 └── NotInstalledError  40  a command needs packages of an extra that is not installed
 
 Code 1 is an error that we did not foresee (please report it), 2 a wrong command line, 130 an
-interruption from the keyboard.
+interruption from the keyboard. `isthmus client check` ends with 15 where data is usable with
+warnings: no error, but a script may want to stop.
 """
 
 from __future__ import annotations
@@ -55,6 +61,36 @@ class DataInvalidError(IsthmusError):
     """The data is there but breaks its contract."""
 
     exit_code = 12
+
+
+class ContractError(IsthmusError):
+    """A `platform.toml` is wrong."""
+
+    exit_code = 13
+
+
+class FeedRefusedError(IsthmusError):
+    """A platform's data is not fit for use; nothing was stored or sent."""
+
+    exit_code = 14
+
+
+class StoreBusyError(IsthmusError):
+    """Another process is at work in the platform's store."""
+
+    exit_code = 16
+
+
+class KeysError(IsthmusError):
+    """The platform's keys are missing, wrong, or open to others."""
+
+    exit_code = 17
+
+
+class StoreError(IsthmusError):
+    """The platform's store is damaged or cannot be written."""
+
+    exit_code = 18
 
 
 class FederationError(IsthmusError):
