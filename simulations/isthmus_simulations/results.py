@@ -77,7 +77,6 @@ class Curves(Figures):
     federated: tuple[CurvePoint, ...] = ()
     local: tuple[CurvePoint, ...] = ()
     pooled: tuple[CurvePoint, ...] = ()
-    personalised: tuple[CurvePoint, ...] = ()
 
 
 class PlatformResults(Figures):

@@ -227,7 +227,6 @@ def _curves(scores: dict[ModelName, float]) -> Curves:
         federated=rise("federated", 30, start),
         local=rise("local", 22, start),
         pooled=rise("pooled", 27, start),
-        personalised=rise("personalised", 6, 1.03 * scores["federated"]),
     )
 
 

@@ -62,14 +62,12 @@ def learning_curves(results: Results) -> tuple[LinePanel, ...]:
 
 
 def _curves(name: str, platform: PlatformResults) -> LinePanel:
-    """One platform's curves; personalisation goes on where the federation stopped."""
+    """One platform's curves."""
     curves = platform.curves
-    handed_over = max((point.step for point in curves.federated), default=0.0)
     series = {
         "pooled": _points(curves.pooled),
         "local": _points(curves.local),
         "federated": _points(curves.federated),
-        "personalised": _points(curves.personalised, after=handed_over),
     }
     steps = [x for points in series.values() for x, _, _ in points]
     x = Scale(0.0, max(steps, default=1.0) or 1.0, LEFT, RIGHT)
@@ -93,9 +91,9 @@ def _best_untrained(platform: PlatformResults) -> dict[str, float]:
     return {best: levels[best]}
 
 
-def _points(curve: Sequence[CurvePoint], after: float = 0.0) -> list[Point]:
+def _points(curve: Sequence[CurvePoint]) -> list[Point]:
     """Points that have a value, with what a tip says of them."""
-    return [(p.step + after, p.ndcg, _tip(p)) for p in curve if p.ndcg is not None]
+    return [(p.step, p.ndcg, _tip(p)) for p in curve if p.ndcg is not None]
 
 
 def _tip(point: CurvePoint) -> str:

@@ -93,12 +93,11 @@ def test_without_ratios_there_is_no_forest():
     assert forest(only("deli", differences={"a - b": lifted(None, None, None)})) is None
 
 
-def test_curves_end_where_the_figures_end_and_personalisation_follows_the_federation():
+def test_curves_end_where_the_figures_end():
     panel = lines.learning_curves(RESULTS)[0]
     by_model = {line.css: line for line in panel.lines}
-    assert list(by_model) == ["pooled", "local", "federated", "personalised"]
-    assert by_model["personalised"].points[0][0] == by_model["federated"].end[0]
-    assert by_model["personalised"].end[0] == lines.RIGHT
+    assert list(by_model) == ["pooled", "local", "federated"]
+    assert by_model["federated"].end[0] == lines.RIGHT
     assert "after 2.1" in by_model["local"].points[1][2]
     assert [reference.label for reference in panel.references] == ["Item-kNN"]
 
