@@ -9,15 +9,22 @@ from pathlib import Path
 from typing import Any
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Replace `path` by `data` so that a crash leaves either the old file or the new one.
+
+    Args:
+        path: the file.
+        data: all that it will hold.
+        mode: who may read and write it, less the process's umask; never wider for a moment.
 
     Raises:
         OSError: the folder cannot be written or the disk is full; `path` is then untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside.unlink(missing_ok=True)  # of a process that died; its mode may be another
     try:
+        beside.touch(mode=mode, exist_ok=False)
         with beside.open("wb") as handle:
             handle.write(data)
             handle.flush()
@@ -25,11 +32,11 @@ def write_bytes(path: Path, data: bytes) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut."""
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -20,6 +20,22 @@ def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path):
     assert [entry.name for entry in path.parent.iterdir()] == ["a.bin"]
 
 
+def test_a_secret_is_never_open_to_others(tmp_path):
+    path = tmp_path / "secret"
+    for _ in range(2):  # a new file, and in the place of one
+        write_bytes(path, b"secret", mode=0o600)
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_is_as_open_as_the_umask_lets_it(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_bytes(tmp_path / "a", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
 def test_text_is_utf8_and_json_is_sorted(tmp_path):
     write_text(tmp_path / "a.txt", "größer → 快\n")
     assert (tmp_path / "a.txt").read_bytes() == "größer → 快\n".encode()
