@@ -18,7 +18,7 @@ class Malformed:
 
     Attributes:
         line: in the file, counted from 1 with the header; of a row that spans lines, the first.
-        reason: a code such as "ragged", "encoding", "json".
+        reason: a code: "ragged", "encoding", "json" or "nul".
         detail: for a person, without anything of the line itself, e.g. "5 fields instead of 4".
     """
 
@@ -31,19 +31,33 @@ OnMalformed = Callable[[Malformed], None]
 
 
 class Feed(Protocol):
-    """One file, or one table or query of a database.
+    """One file, or one table or query of a database."""
 
-    Attributes:
-        name: what messages call it; never a password, never a folder outside the platform's.
-        columns: their names, in order.
-        fingerprint: SHA-256 over the content, in hexadecimal; None where only reading all tells.
-        notes: what a person should know of how it was read: ("bom", "..."), ("delimiter", "...").
-    """
+    @property
+    def name(self) -> str:
+        """What messages call it; never a password, never a folder outside the platform's."""
+        ...
 
-    name: str
-    columns: tuple[str, ...]
-    fingerprint: str | None
-    notes: tuple[tuple[str, str], ...]
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        ...
+
+    @property
+    def fingerprint(self) -> str | None:
+        """SHA-256 over the content, in hexadecimal; None where only reading all tells.
+
+        Of a file it is computed, in bounded memory, when it is first asked for.
+        """
+        ...
+
+    @property
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        """What a person should know of how it was read: ("bom", "..."), ("delimiter", "...").
+
+        What shows only on reading, such as other encodings, is there once `batches` is through.
+        """
+        ...
 
     def batches(
         self, columns: Sequence[str], on_malformed: OnMalformed, *, rows: int = BATCH_ROWS
@@ -51,7 +65,8 @@ class Feed(Protocol):
         """The named columns (theirs) and a last column `_line` (int64), in order.
 
         Types are the source's own; CSV columns and JSON scalars are text (null where empty).
-        Every row of the source comes out exactly once, or is given to `on_malformed`.
+        Every row of the source comes out exactly once, or is given to `on_malformed`. It may be
+        called again, and then reads from the start.
 
         Raises:
             DataMissingError: the source is gone or cannot be reached.

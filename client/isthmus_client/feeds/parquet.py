@@ -1,0 +1,131 @@
+"""Parquet files as feeds: row groups streamed, only the wanted columns read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from isthmus_client.feeds.arrow import check_names, plain
+from isthmus_client.feeds.batching import check_columns, in_batches, numbered
+from isthmus_client.feeds.feed import BATCH_ROWS, Malformed, OnMalformed
+from isthmus_client.feeds.file_source import FileSource
+
+_BUFFER: Final = 1 << 20  # bytes of a column chunk that are read ahead; 0 would read it whole
+
+
+class ParquetFeed:
+    """A Parquet file; the number of a row, counted from 1, is its line.
+
+    Args:
+        source: the file.
+
+    Raises:
+        DataMissingError: it cannot be opened.
+        DataInvalidError: it is no Parquet file, is damaged, or repeats a column's name.
+    """
+
+    def __init__(self, source: FileSource) -> None:
+        self._source = source
+        with self._opened() as file:
+            names = file.schema_arrow.names
+        check_names(source.name, names)
+        self._columns = tuple(names)
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self._source.name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        return self._columns
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the file."""
+        return self._source.fingerprint()
+
+    @property
+    def notes(self) -> tuple[tuple[str, str], ...]:
+        """Nothing: the format says how it is to be read."""
+        return ()
+
+    def batches(
+        self, columns: Sequence[str], on_malformed: OnMalformed, *, rows: int = BATCH_ROWS
+    ) -> Iterator[pa.RecordBatch]:
+        """As `Feed.batches` says; text that is not UTF-8 is malformed.
+
+        Raises:
+            DataMissingError: the file is gone.
+            DataInvalidError: it is damaged (says after which row), changed while it was read, or
+                lacks a wanted column.
+        """
+        check_columns(self.name, self._columns, columns)
+        return in_batches(self._tables(list(columns), on_malformed, rows), rows)
+
+    def _tables(
+        self, columns: list[str], on_malformed: OnMalformed, rows: int
+    ) -> Iterator[pa.Table]:
+        done = 0
+        with self._opened() as file:
+            if not columns:  # Arrow gives no row to a batch without columns
+                yield pa.table({"_line": np.arange(1, file.metadata.num_rows + 1)})
+                return
+            batches = file.iter_batches(batch_size=rows, columns=columns)
+            while True:
+                try:
+                    batch = next(batches, None)
+                    if batch is None:
+                        return
+                    table = plain(pa.Table.from_batches([batch])).select(columns)
+                except (pa.ArrowException, OSError) as error:
+                    raise self._source.unreadable(error, f" after row {done}") from None
+                lines = np.arange(done + 1, done + 1 + table.num_rows, dtype=np.int64)
+                done += table.num_rows
+                yield _valid(numbered(table, lines), on_malformed)
+
+    @contextmanager
+    def _opened(self) -> Iterator[pq.ParquetFile]:
+        with self._source.opened() as handle:
+            try:
+                file = pq.ParquetFile(handle, buffer_size=_BUFFER, page_checksum_verification=True)
+            except (pa.ArrowException, OSError) as error:
+                raise self._source.unreadable(error) from None
+            with file:
+                yield file
+
+
+def _valid(table: pa.Table, on_malformed: OnMalformed) -> pa.Table:
+    """The rows whose text is UTF-8; Parquet's writers are not made to check."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid:
+        return _without_bad_text(table, on_malformed)
+    return table
+
+
+def _without_bad_text(table: pa.Table, on_malformed: OnMalformed) -> pa.Table:
+    good = np.ones(table.num_rows, dtype=np.bool_)
+    for column in table.columns:
+        if pa.types.is_string(column.type):
+            good &= [_is_text(value) for value in column.cast(pa.binary()).to_pylist()]
+    lines = table.column("_line").to_numpy()
+    for line in lines[~good]:
+        on_malformed(Malformed(int(line), "encoding", "text that is not UTF-8"))
+    return table.filter(pc.fill_null(pa.array(good), False))
+
+
+def _is_text(value: bytes | None) -> bool:
+    try:
+        _ = value is None or value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
