@@ -1,7 +1,8 @@
 """Models as a certificate needs them: written once, measured again without any training.
 
 Each is one safetensors file whose metadata say its kind and settings. They hold private heads and
-stay where the platform's data is. Reading one runs no code.
+stay where the platform's data is; with the platform's key for heads the file is sealed, as on any
+real platform. Reading one runs no code.
 
 | kind | holds | measured by |
 |---|---|---|
@@ -25,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightgbm.basic import LightGBMError
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.errors import DataInvalidError, DataMissingError
@@ -37,12 +38,14 @@ from isthmus_client.evaluate import Evaluator
 from isthmus_client.model import PlatformModel, PrivateHead
 from isthmus_client.ranker_model import RankerModel, rank_models
 from isthmus_client.ranking import Ranking, user_metrics
+from isthmus_client.vault import read_sealed, write_sealed
 
 Kind = Literal["popularity", "item_knn", "content", "full", "ranker", "ranks"]
 Settings = Mapping[str, str | int | float]
 Quality = npt.NDArray[np.float64]
 
 SUFFIX: Final = ".safetensors"
+SEALED: Final = ".sealed"
 _TREES: Final = "trees"
 
 
@@ -170,43 +173,76 @@ def _from_ranks(model: StoredModel, evaluator: Evaluator) -> Quality:
     return user_metrics(model.tensors["ranks"], rows, task.users.size)[:, 0]
 
 
-def write_models(models: Mapping[str, StoredModel], folder: Path) -> None:
-    """Write every model as NAME.safetensors, each wholly or not at all.
+def write_models(
+    models: Mapping[str, StoredModel], folder: Path, *, key: bytes | None = None
+) -> None:
+    """Write every model as NAME.safetensors, or NAME.sealed, each wholly or not at all.
+
+    Args:
+        models: by name.
+        folder: theirs.
+        key: `Keyring.heads`, which seals them; None leaves them open: right for public data alone.
+
+    Guarantees:
+        With a key, the disk holds nothing of a head but its sealed bytes, mode 0600.
 
     Raises:
+        StoreError: a sealed model cannot be written.
         OSError: the folder cannot be written or the disk is full.
     """
     for name, model in models.items():
         metadata = {"kind": model.kind, "settings": json.dumps(dict(model.settings))}
         # Unlike `ascontiguousarray`, `array` keeps a scalar's shape ().
-        tensors = {key: np.array(tensor, order="C") for key, tensor in model.tensors.items()}
-        write_bytes(folder / f"{name}{SUFFIX}", save(tensors, metadata))
+        tensors = {part: np.array(tensor, order="C") for part, tensor in model.tensors.items()}
+        data = save(tensors, metadata)
+        if key is None:
+            write_bytes(folder / f"{name}{SUFFIX}", data)
+        else:
+            write_sealed(folder / f"{name}{SEALED}", key, _role(name), data)
 
 
-def read_models(names: tuple[str, ...], folder: Path) -> dict[str, StoredModel]:
-    """The models of these names.
+def read_models(
+    names: tuple[str, ...], folder: Path, *, key: bytes | None = None
+) -> dict[str, StoredModel]:
+    """The models of these names; `key` as they were written.
 
     Raises:
         DataMissingError: one is not there.
         DataInvalidError: one is damaged.
+        KeysError, StoreError: one was sealed with another key, or altered.
     """
-    return {name: _read(folder / f"{name}{SUFFIX}") for name in names}
+    suffix = SUFFIX if key is None else SEALED
+    return {name: _read(folder / f"{name}{suffix}", name, key) for name in names}
 
 
-def _read(path: Path) -> StoredModel:
+def _role(name: str) -> str:
+    """What a sealed model is; one cannot be taken for another."""
+    return f"head {name}"
+
+
+def _read(path: Path, name: str, key: bytes | None) -> StoredModel:
     if not path.is_file():
         raise DataMissingError(
             f"the stored model {path} is not there",
             hint="a certificate is verified where the run's private/ folder is",
         )
+    data = path.read_bytes() if key is None else read_sealed(path, key, _role(name))
     try:
-        with safe_open(path, framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        metadata, tensors = _header(data), load(data)
         kind = next(each for each in get_args(Kind) if each == metadata["kind"])
         return StoredModel(kind, json.loads(metadata["settings"]), tensors)
     except (SafetensorError, ValueError, KeyError, StopIteration) as error:
         raise DataInvalidError(f"the stored model {path} is damaged: {error}") from error
+
+
+def _header(data: bytes) -> Mapping[str, str]:
+    """The metadata of safetensors' bytes, which its library reads from files alone.
+
+    The format begins with the length of its JSON header, 8 bytes, little-endian.
+    """
+    length = int.from_bytes(data[:8], "little")
+    metadata: Mapping[str, str] = json.loads(data[8 : 8 + length])["__metadata__"]
+    return metadata
 
 
 def _arrays(module: torch.nn.Module) -> dict[str, npt.NDArray[Any]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from certified_run import ITEMS, judged, personal_model, release, small_workspace
 
-from isthmus.errors import DataInvalidError, DataMissingError
+from isthmus.errors import DataInvalidError, DataMissingError, KeysError, StoreError
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.stored_models import (
     StoredModel,
@@ -73,3 +73,33 @@ def test_a_model_that_is_not_there_or_damaged(tmp_path):
         (tmp_path / "knn.safetensors").write_bytes(damaged)
         with pytest.raises(DataInvalidError, match="damaged"):
             read_models(("knn",), tmp_path)
+
+
+def test_a_sealed_head_opens_with_its_key_and_name_alone(tmp_path):
+    key, other = bytes(range(32)), bytes(32)
+    bias = np.linspace(0.5, 1.5, ITEMS)
+    models = {"own": full_model(personal_model(bias)), "knn": item_knn_model(3)}
+    write_models(models, tmp_path, key=key)
+    found = read_models(("own", "knn"), tmp_path, key=key)
+    assert {name: model.fingerprint() for name, model in found.items()} == {
+        name: model.fingerprint() for name, model in models.items()
+    }
+    with pytest.raises(KeysError, match="other keys"):
+        read_models(("own",), tmp_path, key=other)
+    (tmp_path / "knn.sealed").replace(tmp_path / "own.sealed")
+    with pytest.raises(StoreError, match="altered"):
+        read_models(("own",), tmp_path, key=key)
+
+
+def test_nothing_of_a_sealed_head_is_on_the_disk(tmp_path):
+    bias = np.linspace(0.5, 1.5, ITEMS)
+    write_models({"own": full_model(personal_model(bias))}, tmp_path, key=bytes(range(32)))
+    write_models({"own": full_model(personal_model(bias))}, tmp_path / "open")
+    planted = bias.astype(np.float32).tobytes()
+    assert planted in (tmp_path / "open" / "own.safetensors").read_bytes()
+    sealed = (tmp_path / "own.sealed").read_bytes()
+    assert planted not in sealed
+    assert b"safetensors" not in sealed
+    assert b"kind" not in sealed
+    assert (tmp_path / "own.sealed").stat().st_mode & 0o077 == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["own.sealed"]
