@@ -6,30 +6,36 @@ Every key is checked; a key that is not here is an error. Paths are relative to 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 
-from isthmus.behaviours import BEHAVIOURS
+from isthmus_client.contract import rules
 
 Surface = Literal["pc", "mobile", "app", "mini_program", "store"]
 Format = Literal["auto", "csv", "jsonl", "parquet", "duckdb", "sql"]
 Duplicates = Literal["reject", "keep"]
 
-
-def _known_behaviour(word: str) -> str:
-    if word not in BEHAVIOURS:
-        raise ValueError(f"{word!r} is none of {', '.join(BEHAVIOURS)}")
-    return word
-
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-Behaviour = Annotated[str, AfterValidator(_known_behaviour)]
+Name = Annotated[str, AfterValidator(rules.plain_name)]
+Behaviour = Annotated[str, AfterValidator(rules.known_behaviour)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        hide_input_in_errors=True,  # it may be a password that stands in the wrong place
+    )
 
 
 class PlatformPart(_Model):
@@ -43,8 +49,8 @@ class PlatformPart(_Model):
     """
 
     name: Name = "own"
-    time_zone: str = "UTC"
-    currency: Annotated[str, Field(pattern=r"^([A-Z]{3})?$")] = ""
+    time_zone: Annotated[str, AfterValidator(rules.known_time_zone)] = "UTC"
+    currency: Annotated[str, AfterValidator(rules.currency_code)] = ""
     surfaces: tuple[Surface, ...] = ()
     tasks: tuple[str, ...] = ("next_item",)
 
@@ -62,13 +68,15 @@ class HistoryPart(_Model):
     retention_days: Annotated[int, Field(ge=0)] = 0
     max_events: Annotated[int, Field(ge=2, le=1000)] = 50
     validation: Share = 0.8
-    test: Share = 0.9
+    test: Annotated[Share, Field(validate_default=True)] = 0.9
 
-    @model_validator(mode="after")
-    def _in_order(self) -> Self:
-        if not self.validation < self.test:
-            raise ValueError(f"validation {self.validation} is not before test {self.test}")
-        return self
+    @field_validator("test")
+    @classmethod
+    def _in_order(cls, test: float, info: ValidationInfo) -> float:
+        validation = info.data.get("validation", 0.0)
+        if not validation < test:
+            raise ValueError(f"{test} is not after validation, which starts at {validation}")
+        return test
 
 
 class LimitsPart(_Model):
@@ -91,24 +99,58 @@ class Table(_Model):
     Attributes:
         source: a path, a glob, a folder, or a URL: `postgresql://`, `mysql://`, `s3://`,
             `duckdb:///file.duckdb`.
+        format: of files; "auto" goes by the name.
         table: of a database; or give `query`.
         query: a SELECT of a database.
-        format: of files; "auto" goes by the name.
         delimiter: of a CSV file; "" = found by looking.
         encoding: of a CSV or JSON Lines file.
         credentials: a file that holds the database's password, mode 0600; None = the
             environment variable ISTHMUS_SOURCE_PASSWORD, or none at all.
         columns: {our name: their name}; what is not named is looked up by our name.
+        ours: all columns that we know; no key of the file.
+        needed: those without which there is no such table; no key of the file.
     """
 
-    source: Annotated[str, Field(min_length=1)]
-    table: str = ""
-    query: str = ""
+    ours: ClassVar[tuple[str, ...]] = ()
+    needed: ClassVar[tuple[str, ...]] = ()
+
+    source: Annotated[str, AfterValidator(rules.without_password)]
     format: Format = "auto"
+    table: str = ""
+    query: Annotated[str, Field(validate_default=True)] = ""
     delimiter: Annotated[str, Field(max_length=1)] = ""
-    encoding: str = "utf-8"
-    credentials: Path | None = None
+    encoding: Annotated[str, AfterValidator(rules.known_encoding)] = "utf-8"
+    credentials: Annotated[Path, AfterValidator(rules.owned_file)] | None = None
     columns: dict[str, str] = Field(default_factory=dict)
+
+    def theirs(self, ours: str) -> str:
+        """Their name of a column of ours."""
+        return self.columns.get(ours, ours)
+
+    @property
+    def is_database(self) -> bool:
+        """Whether `source` is a database, of which `table` or `query` is read."""
+        return rules.is_database(self.source, self.format)
+
+    @field_validator("table", "query")
+    @classmethod
+    def _of_a_database(cls, value: str, info: ValidationInfo) -> str:
+        """Table or query where there is a choice, neither where there is none."""
+        before = info.data
+        if {"source", "format"} <= before.keys():  # else they are wrong themselves
+            database = rules.is_database(before["source"], before["format"])
+            if value and not database:
+                raise ValueError("is for a database, and the source is none")
+            both = info.field_name == "query" and "table" in before
+            if both and database and bool(before["table"]) == bool(value):
+                raise ValueError("a database needs either a table or a query, one of the two")
+        return value
+
+    @field_validator("columns")
+    @classmethod
+    def _known_and_distinct(cls, columns: dict[str, str]) -> dict[str, str]:
+        rules.refuse(rules.mapped_columns(columns, cls.ours, cls.needed))
+        return columns
 
 
 class EventsTable(Table):
@@ -127,12 +169,32 @@ class EventsTable(Table):
         labels: {label: the column that says when it became known}; checked for leakage.
     """
 
-    behaviours: dict[str, Behaviour] = Field(default_factory=dict)
+    ours = (
+        "user_id",
+        "item_id",
+        "timestamp",
+        "behaviour",
+        "surface",
+        "price",
+        "quantity",
+        "rating",
+        "order_id",
+        "session_id",
+    )
+    needed = ("user_id", "item_id", "timestamp")
+
+    behaviours: dict[str, str] = Field(default_factory=dict)
     default_behaviour: Behaviour = "purchase"
     timed: bool = True
-    time_format: str = "auto"
+    time_format: Annotated[str, AfterValidator(rules.readable_time_format)] = "auto"
     duplicates: Duplicates = "reject"
     labels: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("behaviours")
+    @classmethod
+    def _unambiguous(cls, words: dict[str, str]) -> dict[str, str]:
+        rules.refuse(rules.mapped_words(words))
+        return words
 
 
 class ItemsTable(Table):
@@ -142,25 +204,43 @@ class ItemsTable(Table):
     image.
     """
 
+    ours = ("item_id", "title", "text", "description", "category", "brand", "price", "image")
+    needed = ("item_id",)
+
 
 class TextsTable(Table):
     """Customer-service texts: text, label, and where there are: user_id, timestamp."""
+
+    ours = ("text", "label", "user_id", "timestamp")
+    needed = ("text", "label")
 
 
 class ImpressionsTable(Table):
     """Campaign impressions: user_id, campaign, timestamp, and where there are: item_id, clicked."""
 
+    ours = ("user_id", "campaign", "timestamp", "item_id", "clicked")
+    needed = ("user_id", "campaign", "timestamp")
+
 
 class RedemptionsTable(Table):
     """Coupons redeemed: user_id, campaign, timestamp, and where there are: item_id, value."""
+
+    ours = ("user_id", "campaign", "timestamp", "item_id", "value")
+    needed = ("user_id", "campaign", "timestamp")
 
 
 class EdgesTable(Table):
     """Social edges: user_id, other_id, and where there are: kind, timestamp."""
 
+    ours = ("user_id", "other_id", "kind", "timestamp")
+    needed = ("user_id", "other_id")
+
 
 class ImagesTable(Table):
     """Product images: item_id, path."""
+
+    ours = ("item_id", "path")
+    needed = ("item_id", "path")
 
 
 class Contract(_Model):
@@ -181,3 +261,12 @@ class Contract(_Model):
     social_edges: EdgesTable | None = None
     images: ImagesTable | None = None
     folder: Path = Field(default=Path(), exclude=True)
+
+    @field_validator("events")
+    @classmethod
+    def _dated(cls, events: EventsTable, info: ValidationInfo) -> EventsTable:
+        """A promise to keep nothing older must be one that can be kept."""
+        history = info.data.get("history")
+        if history is not None and history.retention_days and not events.timed:
+            raise ValueError("events without times have no age: history.retention_days must be 0")
+        return events
