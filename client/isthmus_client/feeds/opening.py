@@ -7,8 +7,10 @@ from pathlib import Path
 
 from isthmus.errors import DataInvalidError
 from isthmus_client.contract.model import Table
+from isthmus_client.feeds.csv_feed import CsvFeed
 from isthmus_client.feeds.feed import Feed
 from isthmus_client.feeds.file_source import FileSource
+from isthmus_client.feeds.json_lines import JsonLinesFeed
 from isthmus_client.feeds.parquet import ParquetFeed
 from isthmus_client.feeds.places import find_files, one_format
 
@@ -36,4 +38,8 @@ def open_feeds(table: Table, folder: Path, ours: Sequence[str] = ()) -> tuple[Fe
 def _open(file: FileSource, kind: str, table: Table, theirs: Sequence[str]) -> Feed:
     if kind == "parquet":
         return ParquetFeed(file)
+    if kind == "csv":
+        return CsvFeed(file, delimiter=table.delimiter, encoding=table.encoding)
+    if kind == "jsonl":
+        return JsonLinesFeed(file, encoding=table.encoding, wanted=theirs)
     raise DataInvalidError(f"{file.name}: files of the format {kind!r} cannot be read")
