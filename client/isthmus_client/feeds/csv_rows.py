@@ -22,7 +22,7 @@ from isthmus_client.feeds.csv_dialect import Header
 from isthmus_client.feeds.text_notes import TextNotes
 from isthmus_client.feeds.text_source import Block, TextSource
 
-_SLOW_ROWS: Final = 65_536  # that are held as Python values at a time
+_SLOW_ROWS: Final = 8_192  # that are held as Python values at a time
 
 
 def csv_tables(

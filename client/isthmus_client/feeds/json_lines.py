@@ -20,7 +20,7 @@ from isthmus_client.feeds.text_source import TextSource, open_text
 
 _LOOKED_AT: Final = 10_000  # lines whose keys are the columns
 _TOLD: Final = 10  # names of later keys in a note
-_ROWS: Final = 65_536  # that are held as Python values at a time
+_ROWS: Final = 8_192  # that are held as Python values at a time
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -101,21 +101,30 @@ class JsonLinesFeed:
     ) -> Iterator[pa.Table]:
         """Tables of some rows each; `later` is filled with {key: the line that brought it}."""
         known = frozenset(self._columns)
-        pairs = _objects(self._text, notes)
-        while chunk := list(islice(pairs, _ROWS)):
-            values: list[list[str | None]] = []
-            lines: list[int] = []
-            for line, row in chunk:
-                for key in row.keys() - known - later.keys():
-                    later[key] = line
-                value = _scalars(row, columns, line, notes)
-                if value is not None:
-                    values.append(value)
-                    lines.append(line)
-            made = zip(*values, strict=True) if values else ([] for _ in columns)
-            arrays = [pa.array(list(each), pa.string()) for each in made]
-            table = pa.table(arrays, names=list(columns))
-            yield numbered(table, np.array(lines, dtype=np.int64))
+        lines: list[int] = []
+        values: list[list[str | None]] = [[] for _ in columns]
+        for line, row in _objects(self._text, notes):
+            if not known.issuperset(row):
+                for key in row.keys() - known:
+                    later.setdefault(key, line)
+            found = _scalars(row, columns, line, notes)
+            if found is None:
+                continue
+            lines.append(line)
+            for column, value in zip(values, found, strict=True):
+                column.append(value)
+            if len(lines) == _ROWS:
+                yield _table(columns, values, lines)
+                lines, values = [], [[] for _ in columns]
+        yield _table(columns, values, lines)
+
+
+def _table(
+    columns: Sequence[str], values: Sequence[list[str | None]], lines: list[int]
+) -> pa.Table:
+    """The rows of Python values as text; values: (columns, rows)."""
+    arrays = [pa.array(each, pa.string()) for each in values]
+    return numbered(pa.table(arrays, names=list(columns)), np.array(lines, dtype=np.int64))
 
 
 def _find_columns(text: TextSource, wanted: Sequence[str]) -> tuple[str, ...]:
@@ -205,13 +214,15 @@ def _scalars(
     """The wanted values as text; None = one is nested, which is told on."""
     values = [row.get(name) for name in columns]
     for place, value in enumerate(values):
-        if value is True or value is False:
+        if isinstance(value, str):
+            values[place] = value or None
+        elif isinstance(value, bool):
             values[place] = "true" if value else "false"
-        elif isinstance(value, dict | list):
+        elif value is not None:
             what = "an object" if isinstance(value, dict) else "a list"
             notes.malformed(line, "json", f"column {columns[place]!r} holds {what}")
             return None
-    return [value or None for value in values]
+    return values
 
 
 def _told_later(later: dict[str, int]) -> tuple[tuple[str, str], ...]:
