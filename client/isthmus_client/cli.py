@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from isthmus_client.cli_certificate import certificate
+from isthmus_client.cli_init import init
 from isthmus_client.cli_privacy import privacy
 from isthmus_client.cli_privacy_ledger import budget, export, history, show
 from isthmus_client.cli_trial import trial
@@ -21,6 +22,7 @@ def _root() -> None:
     """What a platform does on its own machines."""
 
 
+app.command()(init)
 app.command()(certificate)
 app.command()(trial)
 for _verb in (show, history, export, budget):
