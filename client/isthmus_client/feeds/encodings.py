@@ -69,9 +69,9 @@ def check_head(name: str, head: bytes, encoding: str) -> None:
                 f"{name} begins with the byte order mark of {other}, not {encoding}",
                 hint=f'set encoding = "{other}"',
             )
-    if head.count(0) > len(head) // 4:
+    if b"\0" in head.partition(b"\n")[0]:
         raise DataInvalidError(
-            f"{name} holds a NUL byte in every {len(head) // head.count(0)} bytes",
+            f"{name}: the first line holds NUL bytes",
             hint='it is UTF-16 (set encoding = "utf-16-le" or "utf-16-be"), or no text at all',
         )
 
