@@ -1,0 +1,72 @@
+"""One writer at a time: an advisory lock that dies with the process that holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from isthmus.errors import StoreBusyError, StoreError
+from isthmus_client.store.calendar import moment
+
+NAME: Final = "lock"
+PAUSE: Final = 0.05  # seconds between two tries
+
+
+@contextmanager
+def held(folder: Path, wait: float) -> Iterator[None]:
+    """The store's lock, while the context is open.
+
+    Args:
+        folder: of the store.
+        wait: seconds to wait for a process that has it; 0 = not at all.
+
+    Raises:
+        StoreBusyError: another process has it; names it and since when.
+        StoreError: the folder cannot be written.
+    """
+    try:
+        descriptor = os.open(folder / NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror}") from error
+    try:
+        _acquire(descriptor, folder, time.monotonic() + wait)
+        _sign(descriptor)
+        yield
+    finally:
+        os.close(descriptor)  # gives the lock back
+
+
+def _acquire(descriptor: int, folder: Path, until: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise _busy(descriptor, folder) from None
+            time.sleep(PAUSE)
+        else:
+            return
+
+
+def _sign(descriptor: int) -> None:
+    """Who has it, for those who are refused."""
+    text = json.dumps({"pid": os.getpid(), "since": moment(time.time())})
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
+
+
+def _busy(descriptor: int, folder: Path) -> StoreBusyError:
+    try:
+        holder = json.loads(os.pread(descriptor, 1000, 0))
+        who = f"process {int(holder['pid'])} since {holder['since']}"
+    except (ValueError, KeyError, TypeError):  # it has the lock and has not signed yet
+        who = "another process"
+    return StoreBusyError(
+        f"{folder} is being written by {who}", hint="try again later, or wait with --wait SECONDS"
+    )
