@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from isthmus_client.cli_certificate import certificate
+from isthmus_client.cli_check import check
 from isthmus_client.cli_init import init
 from isthmus_client.cli_privacy import privacy
 from isthmus_client.cli_privacy_ledger import budget, export, history, show
@@ -23,6 +24,7 @@ def _root() -> None:
 
 
 app.command()(init)
+app.command()(check)
 app.command()(certificate)
 app.command()(trial)
 for _verb in (show, history, export, budget):

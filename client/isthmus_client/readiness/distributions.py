@@ -46,7 +46,8 @@ def distribution(values: npt.NDArray[np.float64], counts: npt.NDArray[np.int64])
     quantiles = {
         name: float(values[np.searchsorted(above, max(place, 1))]) for name, place in places.items()
     }
-    edges = _edges(float(values[0]), float(values[-1]))
+    finest = 1.0 if bool(np.all(values == np.rint(values))) else 0.0
+    edges = _edges(float(values[0]), float(values[-1]), finest)
     bins, _ = np.histogram(values, bins=edges, weights=counts)
     return Distribution(
         count=total,
@@ -56,21 +57,22 @@ def distribution(values: npt.NDArray[np.float64], counts: npt.NDArray[np.int64])
     )
 
 
-def _edges(low: float, high: float) -> list[float]:
+def _edges(low: float, high: float, finest: float) -> list[float]:
     """Round edges: evenly apart where the values are within a factor, else 1, 2, 5, 10, ..."""
     if high <= 0:
         return [0.0, 1.0]
-    return _even(low, high) if high <= _CLOSE * max(low, 0.0) else _spread(low, high)
+    return _even(low, high, finest) if high <= _CLOSE * max(low, 0.0) else _spread(low, high)
 
 
-def _even(low: float, high: float) -> list[float]:
-    """Multiples of a round step, about `_BINS` of them."""
+def _even(low: float, high: float, finest: float) -> list[float]:
+    """Multiples of a round step that is not below `finest`, about `_BINS` of them."""
     rough = max(high - low, high * 1e-3) / _BINS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(each * power for each in (*_STEPS, 10.0) if each * power >= rough)
+    step = max(step, finest)
     first = math.floor(low / step)
     last = math.floor(high / step) + 1
-    return [step * place for place in range(first, last + 1)]
+    return [float(f"{step * place:.12g}") for place in range(first, last + 1)]
 
 
 def _spread(low: float, high: float) -> list[float]:
