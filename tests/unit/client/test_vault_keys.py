@@ -129,7 +129,7 @@ def test_keys_of_one_keyring_cannot_change_places(made):
     value = json.loads((folder / KEYRING).read_text())
     value["keys"]["store"], value["keys"]["heads"] = value["keys"]["heads"], value["keys"]["store"]
     rewrite(folder / KEYRING, json.dumps(value))
-    with pytest.raises(KeysError):
+    with pytest.raises(KeysError, match="not made with"):
         load_keys(folder)
 
 
