@@ -9,13 +9,13 @@ from typing import Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from isthmus_client.feeds.arrow import check_names, plain
 from isthmus_client.feeds.batching import check_columns, in_batches, numbered
-from isthmus_client.feeds.feed import BATCH_ROWS, Malformed, OnMalformed
+from isthmus_client.feeds.feed import BATCH_ROWS, LINE, OnMalformed
 from isthmus_client.feeds.file_source import FileSource
+from isthmus_client.feeds.text_check import valid_text
 
 _BUFFER: Final = 1 << 20  # bytes of a column chunk that are read ahead; 0 would read it whole
 
@@ -77,7 +77,7 @@ class ParquetFeed:
         done = 0
         with self._opened() as file:
             if not columns:  # Arrow gives no row to a batch without columns
-                yield pa.table({"_line": np.arange(1, file.metadata.num_rows + 1)})
+                yield pa.table({LINE: np.arange(1, file.metadata.num_rows + 1)})
                 return
             batches = file.iter_batches(batch_size=rows, columns=columns)
             while True:
@@ -90,7 +90,7 @@ class ParquetFeed:
                     raise self._source.unreadable(error, f" after row {done}") from None
                 lines = np.arange(done + 1, done + 1 + table.num_rows, dtype=np.int64)
                 done += table.num_rows
-                yield _valid(numbered(table, lines), on_malformed)
+                yield valid_text(numbered(table, lines), on_malformed)
 
     @contextmanager
     def _opened(self) -> Iterator[pq.ParquetFile]:
@@ -101,31 +101,3 @@ class ParquetFeed:
                 raise self._source.unreadable(error) from None
             with file:
                 yield file
-
-
-def _valid(table: pa.Table, on_malformed: OnMalformed) -> pa.Table:
-    """The rows whose text is UTF-8; Parquet's writers are not made to check."""
-    try:
-        table.validate(full=True)
-    except pa.ArrowInvalid:
-        return _without_bad_text(table, on_malformed)
-    return table
-
-
-def _without_bad_text(table: pa.Table, on_malformed: OnMalformed) -> pa.Table:
-    good = np.ones(table.num_rows, dtype=np.bool_)
-    for column in table.columns:
-        if pa.types.is_string(column.type):
-            good &= [_is_text(value) for value in column.cast(pa.binary()).to_pylist()]
-    lines = table.column("_line").to_numpy()
-    for line in lines[~good]:
-        on_malformed(Malformed(int(line), "encoding", "text that is not UTF-8"))
-    return table.filter(pc.fill_null(pa.array(good), False))
-
-
-def _is_text(value: bytes | None) -> bool:
-    try:
-        _ = value is None or value.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
