@@ -7,7 +7,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from isthmus.errors import KeysError, StoreError
-from isthmus_client.vault import Keyring, create_keys, pseudonym, pseudonyms, seal, unseal
+from isthmus_client.vault import (
+    Keyring,
+    create_keys,
+    load_keys,
+    pseudonym,
+    pseudonyms,
+    seal,
+    unseal,
+)
 from isthmus_client.vault.key_files import KEYRING, PLATFORM_KEY
 from isthmus_client.vault.keyring import ROLES
 from isthmus_client.vault.sealing import CHUNK, HEADER, TAG
@@ -97,11 +105,39 @@ def test_no_key_shows_in_a_keyring(drawn):
         assert repr(key)[2:-1] not in shown
 
 
-def test_no_key_is_in_the_files_or_in_what_is_said_of_damage(tmp_path_factory):
+@settings(max_examples=40)
+@given(st.sampled_from([PLATFORM_KEY, KEYRING]), st.floats(0, 0.999), st.binary(max_size=3))
+def test_no_key_is_in_what_is_said_of_damage(tmp_path_factory, name, place, put):
     folder = tmp_path_factory.mktemp("platform") / "keys"
     ring = create_keys(folder)
-    text = (folder / KEYRING).read_text() + repr(ring)
     platform_key = (folder / PLATFORM_KEY).read_text().split("key ")[1][:64]
+    whole = (folder / name).read_bytes()
+    at = int(place * len(whole))
+    (folder / name).write_bytes(whole[:at] + put + whole[at + 1 :])
+    said = repr(ring)
+    try:
+        said += repr(load_keys(folder))
+    except KeysError as error:
+        said += everything_said(error)
+    assert platform_key not in said
     for role in ROLES:
-        assert getattr(ring, role).hex() not in text + (folder / PLATFORM_KEY).read_text()
-    assert platform_key not in text
+        assert getattr(ring, role).hex() not in said
+        assert repr(getattr(ring, role))[2:-1] not in said
+
+
+def everything_said(error):
+    """The texts of an error and of all that it came of."""
+    text = ""
+    while error is not None:
+        text += f"{error!r}{error}{getattr(error, 'hint', '')}"
+        error = error.__cause__ or error.__context__
+    return text
+
+
+def test_no_data_key_is_in_either_file(tmp_path):
+    ring = create_keys(tmp_path / "keys")
+    texts = [(tmp_path / "keys" / name).read_text() for name in (PLATFORM_KEY, KEYRING)]
+    platform_key = texts[0].split("key ")[1][:64]
+    assert platform_key not in texts[1]
+    for role in ROLES:
+        assert getattr(ring, role).hex() not in "".join(texts)
