@@ -7,7 +7,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from isthmus_client.contract.model import Contract, Table
+from isthmus_client.contract.model import (
+    Contract,
+    EdgesTable,
+    EventsTable,
+    ImagesTable,
+    ImpressionsTable,
+    ItemsTable,
+    RedemptionsTable,
+    Table,
+    TextsTable,
+)
 
 
 @dataclass(frozen=True)
@@ -29,20 +39,21 @@ class Columns:
         """Every column that we know."""
         return (*self.needed, *self.one_of, *self.optional)
 
+    @classmethod
+    def of(cls, table: type[Table], one_of: tuple[str, ...] = ()) -> Columns:
+        """What the contract's model says of a table."""
+        named = {*table.needed, *one_of}
+        return cls(table.needed, tuple(name for name in table.ours if name not in named), one_of)
+
 
 COLUMNS: Final[Mapping[str, Columns]] = {
-    "events": Columns(
-        ("user_id", "item_id", "timestamp"),
-        ("behaviour", "surface", "price", "quantity", "rating", "order_id", "session_id"),
-    ),
-    "items": Columns(
-        ("item_id",), ("description", "category", "brand", "price", "image"), ("title", "text")
-    ),
-    "service_texts": Columns(("text", "label"), ("user_id", "timestamp")),
-    "impressions": Columns(("user_id", "campaign", "timestamp"), ("item_id", "clicked")),
-    "redemptions": Columns(("user_id", "campaign", "timestamp"), ("item_id", "value")),
-    "social_edges": Columns(("user_id", "other_id"), ("kind", "timestamp")),
-    "images": Columns(("item_id", "path")),
+    "events": Columns.of(EventsTable),
+    "items": Columns.of(ItemsTable, one_of=("title", "text")),
+    "service_texts": Columns.of(TextsTable),
+    "impressions": Columns.of(ImpressionsTable),
+    "redemptions": Columns.of(RedemptionsTable),
+    "social_edges": Columns.of(EdgesTable),
+    "images": Columns.of(ImagesTable),
 }
 
 
@@ -80,9 +91,9 @@ def require_columns(contract: Contract, table_name: str, has: Collection[str]) -
     table: Table = getattr(contract, table_name)
     ours = COLUMNS[table_name]
     faults = [
-        _fault(table_name, name, table.columns.get(name, name), has)
+        _fault(table_name, name, table.theirs(name), has)
         for name in _asked(contract, table_name)
-        if table.columns.get(name, name) not in has
+        if table.theirs(name) not in has
     ]
     unmapped = not any(name in table.columns for name in ours.one_of)
     if ours.one_of and unmapped and not any(name in has for name in ours.one_of):
@@ -93,7 +104,7 @@ def require_columns(contract: Contract, table_name: str, has: Collection[str]) -
 
 def available(table: Table, names: Collection[str], has: Collection[str]) -> dict[str, str]:
     """{our name: their name} of those columns that a feed has."""
-    theirs = {name: table.columns.get(name, name) for name in names}
+    theirs = {name: table.theirs(name) for name in names}
     return {name: their for name, their in theirs.items() if their in has}
 
 

@@ -45,8 +45,10 @@ def parse(
     wanted = ", ".join(name for name in parsed if not name.endswith("_given"))
     rule = f"{broken(rules, values)} AS rule"
     query = f"SELECT {wanted}, {rule} FROM (SELECT {inner} FROM {_BATCH})"  # noqa: S608 - of ours alone
-    connection.register(_BATCH, pa.table(dict(raw)))
+    table = pa.table(dict(raw))
     try:
+        table.validate(full=True)  # text that is no UTF-8 would bring the whole database down
+        connection.register(_BATCH, table)
         return _named(connection.sql(query).to_arrow_table(), rules)
     except (duckdb.Error, pa.ArrowException) as error:
         kind = type(error).__name__

@@ -22,7 +22,7 @@ UNITS: Final = {"auto": 1, "s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000
 _MICROSECONDS: Final = 1_000_000  # a second
 _FIRST: Final = -62_135_596_800  # 0001-01-01 and
 _LAST: Final = 253_402_300_799  # 9999-12-31 in seconds of the local clock
-_WHOLE: Final = r"[+-]?[0-9]{1,18}"
+_WHOLE: Final = r"[+-]?[0-9]+"
 _CLOCK: Final = r"([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?"
 _NAIVE: Final = rf"[12][0-9]{{3}}-[01][0-9]-[0-3][0-9]([T ]{_CLOCK})?"
 _ZONE: Final = r"(Z| UTC|[+-][01][0-9](:?[0-5][0-9])?)"
@@ -71,14 +71,14 @@ class Moments:
 
     def _by_text(self, column: str) -> str:
         zoned = f"epoch_us(TRY_CAST({column} AS TIMESTAMPTZ)) // {_MICROSECONDS}"
+        whole = f"TRY_CAST({column} AS BIGINT) // {self._unit}"  # nanoseconds want all 64 bits
+        real = f"TRY_CAST(floor(TRY_CAST({column} AS DOUBLE) / {self._unit}) AS BIGINT)"
         return (
             f"CASE WHEN regexp_full_match({column}, '{_NAIVE}') "
             f"THEN {self._local(f'TRY_CAST({column} AS TIMESTAMP)')} "
             f"WHEN regexp_full_match({column}, '{_ZONED}') THEN {zoned} "
-            f"WHEN regexp_full_match({column}, '{_WHOLE}') "
-            f"THEN TRY_CAST({column} AS BIGINT) // {self._unit} "
-            f"WHEN regexp_full_match({column}, '{NUMBER}') "
-            f"THEN TRY_CAST(floor(TRY_CAST({column} AS DOUBLE) / {self._unit}) AS BIGINT) END"
+            f"WHEN regexp_full_match({column}, '{_WHOLE}') THEN coalesce({whole}, {real}) "
+            f"WHEN regexp_full_match({column}, '{NUMBER}') THEN {real} END"
         )
 
     def _by_pattern(self, column: str) -> str:
