@@ -67,7 +67,7 @@ def check(
             feeds[name] = _open(contract, name)
         except (DataMissingError, DataInvalidError) as error:
             feeds[name] = ()
-            missing.append(draft("unreadable_source", name, str(error), count=1))
+            missing.append(draft("unreadable_source", name, str(error), count=1, advice=error.hint))
     return check_feeds(contract, feeds, progress, now=now, server_time=server_time, before=missing)
 
 
@@ -106,6 +106,8 @@ def check_feeds(
         read = _read(connection, contract, feeds, progress, failed=failed, now=_seconds(now))
         statistics = statistics_of(connection, timed=contract.events.timed)
         drafts = [*before, *read.drafts]
+        if contract.events.timed:
+            drafts += time_checks.unit_confusion(read.looks.units, contract)
         if statistics.events:
             server = None if server_time is None else _seconds(server_time)
             drafts += _judged(connection, contract, read, statistics, (_seconds(now), server))
@@ -194,8 +196,8 @@ def _seconds(moment: datetime) -> int:
 
 def _next_steps(verdict: Verdict, statistics: Statistics) -> tuple[str, ...]:
     if verdict == "refused":
-        return ("Correct what the errors name, then run `isthmus client check` again.",)
+        return ("Correct what the errors name, then check again.",)
     return (
-        "Take the data into the store: `isthmus client ingest`.",
-        f"See what privacy costs: `isthmus client privacy plan --users {statistics.users}`.",
+        "Take the data into the store: isthmus client ingest",
+        f"See what privacy costs: isthmus client privacy plan --users {statistics.users}",
     )

@@ -22,12 +22,16 @@ def read_header(contract: Contract, table: str, feed: Feed) -> list[Draft]:
     """What is wrong with it; an error among that means that rows cannot be judged."""
     theirs = mapped(contract, table, feed)
     faults = require_columns(contract, table, feed.columns)
-    if faults and len(feed.columns) == 1 and any(sign in feed.columns[0] for sign in _DELIMITERS):
+    if faults and is_one_column(feed):
         return [_wrong_delimiter(table, feed)]
-    if faults and not _is_header(contract, table, feed):
+    if faults and not is_header(contract, table, feed):
         return [_no_header(table, feed)]
     findings = [_fault(table, feed, fault) for fault in faults]
-    return [*findings, *_labels(contract, table, feed), *_extra(table, feed, theirs)]
+    return [
+        *findings,
+        *_labels(contract, table, feed),
+        *_extra(table, feed, {*theirs.values(), *(fault.suggestion for fault in faults)}),
+    ]
 
 
 def mapped(contract: Contract, table: str, feed: Feed) -> dict[str, str]:
@@ -38,7 +42,7 @@ def mapped(contract: Contract, table: str, feed: Feed) -> dict[str, str]:
 
 
 def notes(table: str, feed: Feed) -> list[Draft]:
-    """How a feed was read, where that is worth a word."""
+    """How a feed was read, where that is worth a word; encodings are told with their lines."""
     return [
         draft(
             "bom" if kind == "bom" else "source_note",
@@ -48,6 +52,7 @@ def notes(table: str, feed: Feed) -> list[Draft]:
             seen=Seen(feed.name),
         )
         for kind, text in feed.notes
+        if kind != "encoding"
     ]
 
 
@@ -77,7 +82,13 @@ def differing(table: str, feeds: list[tuple[str, dict[str, str]]]) -> list[Draft
     ]
 
 
-def _is_header(contract: Contract, table: str, feed: Feed) -> bool:
+def is_one_column(feed: Feed) -> bool:
+    """Whether a header was not taken apart."""
+    return len(feed.columns) == 1 and any(sign in feed.columns[0] for sign in _DELIMITERS)
+
+
+def is_header(contract: Contract, table: str, feed: Feed) -> bool:
+    """Whether one of a feed's columns has a name that we or the contract know."""
     columns = getattr(contract, table).columns
     known = {name.lower() for name in (*COLUMNS[table].all, *columns.values())}
     return any(name.strip().lower() in known for name in feed.columns)
@@ -138,8 +149,8 @@ def _labels(contract: Contract, table: str, feed: Feed) -> list[Draft]:
     ]
 
 
-def _extra(table: str, feed: Feed, theirs: dict[str, str]) -> list[Draft]:
-    extra = [name for name in feed.columns if name not in theirs.values()]
+def _extra(table: str, feed: Feed, known: set[str]) -> list[Draft]:
+    extra = [name for name in feed.columns if name not in known]
     if not extra:
         return []
     what = f"{feed.name} has columns that are not mapped: {_listed(extra)}"

@@ -37,6 +37,8 @@ class OpenFeed:
     Attributes:
         number: its place among the feeds of its table, from 0.
         theirs: {our column: their column} of the mapped columns that it has.
+        is_header: whether its columns' names are names, as far as one can tell; else they may be
+            a row, and are told to nobody.
         malformed: {reason: lines}.
         broken: why it could not be read to its end; "" where it could.
     """
@@ -44,6 +46,7 @@ class OpenFeed:
     number: int
     feed: Feed
     theirs: Mapping[str, str]
+    is_header: bool = True
     malformed: Counter[str] = field(default_factory=Counter)
     broken: str = ""
 
@@ -116,8 +119,8 @@ class Intake:
     def _on_malformed(self, opened: OpenFeed) -> Callable[[Malformed], None]:
         def note(found: Malformed) -> None:
             opened.malformed[found.reason] += 1
-            # Not even the columns of such a line are known: only where it is.
-            self.seen.setdefault((found.reason, ""), Seen(opened.feed.name, found.line))
+            values = {"fault": found.detail}
+            self.seen.setdefault((found.reason, ""), Seen(opened.feed.name, found.line, values))
 
         return note
 
@@ -154,7 +157,7 @@ def feed_facts(opened: OpenFeed, counts: Mapping[str, int]) -> FeedFacts:
     accepted = counts.get("", 0)
     return FeedFacts(
         name=opened.feed.name,
-        columns=tuple(opened.feed.columns),
+        columns=tuple(opened.feed.columns) if opened.is_header else (),
         read=accepted + rejected.total(),
         accepted=accepted,
         rejected=dict(sorted(rejected.items())),

@@ -30,9 +30,21 @@ def rejected_rows(intake: Intake, facts: TableFacts, limit: float) -> list[Draft
                 count=count,
                 of=facts.read,
                 seen=intake.seen.get(place),
+                advice=_encodings(intake) if reason == "encoding" else "",
             )
         )
     return findings + _too_many(facts, limit)
+
+
+def _encodings(intake: Intake) -> str:
+    """What the feeds noted of lines in another encoding."""
+    told = [
+        f"{each.feed.name}: {text}."
+        for each in intake.feeds
+        for kind, text in each.feed.notes
+        if kind == "encoding"
+    ]
+    return " ".join(told)
 
 
 def unreadable(intake: Intake) -> list[Draft]:

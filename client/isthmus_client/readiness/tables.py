@@ -179,7 +179,12 @@ def _open(
 ) -> _Opened:
     """Read the headers; feeds with an error there are left out."""
     all_feeds = [
-        OpenFeed(number, feed, headers.mapped(contract, table, feed))
+        OpenFeed(
+            number,
+            feed,
+            headers.mapped(contract, table, feed),
+            headers.is_header(contract, table, feed) and not headers.is_one_column(feed),
+        )
         for number, feed in enumerate(feeds)
     ]
     for each in all_feeds:
@@ -200,7 +205,7 @@ def _closed(opened: _Opened, facts: TableFacts) -> TableReading:
     """All findings on a table's header and rejected rows, after it was read."""
     intake, table = opened.intake, opened.table
     drafts = [*opened.drafts, *opened.types.findings(table, facts), *unreadable(intake)]
-    for each in intake.feeds:
+    for each in opened.usable:
         drafts += headers.notes(table, each.feed)
     for reason in ("duplicate_item", "duplicate_event"):
         seen = duplicate_seen(intake.connection, table, reason)
