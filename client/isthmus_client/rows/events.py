@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, get_args
+from typing import ClassVar, Final, get_args
 
 import duckdb
 import pyarrow as pa
@@ -34,7 +34,28 @@ class EventJudge:
         contract: says how the columns are called and what their words and times mean.
         has: the feed's columns.
         now: Unix seconds; what lies a day after it is in the future, and retention ends here.
+
+    Attributes:
+        SCHEMA: of what `judge` gives.
     """
+
+    SCHEMA: ClassVar = pa.schema(
+        {
+            "line": pa.int64(),
+            "user_id": pa.string(),
+            "item_id": pa.string(),
+            "item": pa.int32(),
+            "time": pa.int64(),
+            "behaviour": pa.int8(),
+            "surface": pa.int8(),
+            "price": pa.float32(),
+            "quantity": pa.float32(),
+            "rating": pa.float32(),
+            "order_id": pa.string(),
+            "reason": pa.string(),
+            "column": pa.string(),
+        }
+    )
 
     def __init__(
         self,
@@ -64,9 +85,8 @@ class EventJudge:
     def judge(self, batch: pa.RecordBatch) -> pa.Table:
         """Every row of the batch, in order, parsed; `reason` is NULL where it is accepted.
 
-        Columns: line BIGINT, user_id, item_id VARCHAR, item INTEGER, time BIGINT (Unix seconds;
-        0 where events have no times), behaviour TINYINT, surface TINYINT, price, quantity,
-        rating FLOAT, order_id, reason, column VARCHAR.
+        Columns are those of `SCHEMA`; `time` is in Unix seconds, 0 where events have no times;
+        `column` is ours that is at fault.
 
         Args:
             batch: holds `columns` and `_line`. (rows,)
@@ -97,7 +117,8 @@ class EventJudge:
                 "order_id": self._text(batch, "order_id"),
                 "reason": parsed["reason"],
                 "column": parsed["column"],
-            }
+            },
+            schema=self.SCHEMA,
         )
 
     def _sql(self, batch: pa.RecordBatch, raw: dict[str, pa.Array]) -> Mapping[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Final
+from typing import ClassVar, Final
 
 import duckdb
 import pyarrow as pa
@@ -31,7 +31,24 @@ class ItemJudge:
         connection: of `relations.connect`.
         contract: says how the columns are called.
         has: the feed's columns.
+
+    Attributes:
+        SCHEMA: of what `judge` gives.
     """
+
+    SCHEMA: ClassVar = pa.schema(
+        {
+            "line": pa.int64(),
+            "item_id": pa.string(),
+            "text": pa.string(),
+            "category": pa.string(),
+            "brand": pa.string(),
+            "price": pa.float32(),
+            "image": pa.string(),
+            "reason": pa.string(),
+            "column": pa.string(),
+        }
+    )
 
     def __init__(
         self, connection: duckdb.DuckDBPyConnection, contract: Contract, has: Collection[str]
@@ -47,8 +64,7 @@ class ItemJudge:
     def judge(self, batch: pa.RecordBatch) -> pa.Table:
         """Every row of the batch, in order, parsed; `reason` is NULL where it is accepted.
 
-        Columns: line BIGINT, item_id, text, category, brand VARCHAR, price FLOAT, image, reason,
-        column VARCHAR.
+        Columns are those of `SCHEMA`; `column` is ours that is at fault.
 
         Args:
             batch: holds `columns` and `_line`. (rows,)
@@ -75,7 +91,8 @@ class ItemJudge:
                 "image": raw["image"],
                 "reason": parsed["reason"],
                 "column": parsed["column"],
-            }
+            },
+            schema=self.SCHEMA,
         )
 
     def _column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
