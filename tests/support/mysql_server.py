@@ -56,11 +56,14 @@ def mysql_server(programs: dict[str, str]) -> Iterator[Server]:
         port = _free_port()
         place = f"--socket={folder / 's'}"
         words = (*data, place, f"--port={port}", "--bind-address=127.0.0.1")
-        with subprocess.Popen(
-            [programs["mariadbd"], *words, "--skip-log-bin", "--innodb-flush-log-at-trx-commit=0"],
-            stdout=subprocess.DEVNULL,
-            stderr=(folder / "log").open("wb"),
-        ) as server:
+        with (
+            (folder / "log").open("wb") as log,
+            subprocess.Popen(
+                [programs["mariadbd"], *words, "--innodb-flush-log-at-trx-commit=0"],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            ) as server,
+        ):
             try:
                 login = ("--no-defaults", "--default-character-set=utf8mb4", place, "-u", "root")
                 _wait((programs["mariadb-admin"], *login, "ping"), server, folder / "log")

@@ -53,14 +53,40 @@ def postgres_server(programs: Path) -> Iterator[Server]:
             shutil.chown(folder, "nobody")
             shutil.chown(folder / "password", "nobody")
         port = _free_port()
-        _call(who, folder, programs / "initdb", "-D", "data", "-U", "owner", "-A", "scram-sha-256",
-              "--pwfile=password", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        _call(
+            who,
+            folder,
+            programs / "initdb",
+            "-D",
+            "data",
+            "-U",
+            "owner",
+            "-A",
+            "scram-sha-256",
+            "--pwfile=password",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        )
         options = f"-p {port} -k '{folder}' -c listen_addresses=127.0.0.1 -c fsync=off"
         control = (programs / "pg_ctl", "-D", "data", "-w", "-l", "log")
         _call(who, folder, *control, "-o", options, "start")
         try:
-            psql = (str(programs / "psql"), "-h", "127.0.0.1", "-p", str(port), "-U", "owner",
-                    "-d", "postgres", "-v", "ON_ERROR_STOP=1", "-qtA")
+            psql = (
+                str(programs / "psql"),
+                "-h",
+                "127.0.0.1",
+                "-p",
+                str(port),
+                "-U",
+                "owner",
+                "-d",
+                "postgres",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-qtA",
+            )
             yield Server(port, psql)
         finally:
             _call(who, folder, *control, "-m", "immediate", "stop")
@@ -70,8 +96,14 @@ def postgres_server(programs: Path) -> Iterator[Server]:
 
 def _call(who, folder, *words):
     done = subprocess.run(
-        list(map(str, words)), cwd=folder, env={**os.environ, "HOME": str(folder)},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, **who,
+        list(map(str, words)),
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        **who,
     )
     assert done.returncode == 0, done.stdout
 

@@ -76,7 +76,9 @@ class DuckDBReader:
                 yield connection
             except _OF_THE_QUERY as error:
                 said = str(error).partition("\n")[0]
-                raise DataInvalidError(f"{self._path.name}: {said}") from None
+                raise DataInvalidError(
+                    f"{self._path.name}: {said}", hint="check `table` or `query` in platform.toml"
+                ) from None
             except duckdb.Error as error:
                 kind = type(error).__name__
                 raise DataInvalidError(

@@ -18,10 +18,8 @@ FORMATS: Final = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
-    ".duckdb": "duckdb",
-    ".ddb": "duckdb",
 }
-_NOT_DATA: Final = (".", "_")  # how the names of markers such as _SUCCESS begin
+NOT_DATA: Final = (".", "_")  # how the names of markers such as _SUCCESS begin
 
 
 def find_files(source: str, folder: Path) -> tuple[FileSource, ...]:
@@ -43,7 +41,7 @@ def find_files(source: str, folder: Path) -> tuple[FileSource, ...]:
     else:
         found = [Path(each) for each in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
         base = _fixed_part(path)
-    files = [each for each in found if each.is_file() and not each.name.startswith(_NOT_DATA)]
+    files = [each for each in found if each.is_file() and not each.name.startswith(NOT_DATA)]
     if not files:
         raise nothing_found(source)
     named = {_name(each, base, folder): each for each in files}
@@ -64,7 +62,7 @@ def one_format(files: Sequence[FileSource], wanted: str) -> str:
 
     Args:
         files: at least one.
-        wanted: "csv", "jsonl", "parquet" or "duckdb"; "auto" goes by the names.
+        wanted: "csv", "jsonl" or "parquet"; "auto" goes by the names.
 
     Raises:
         DataInvalidError: a name tells no format, or the files are of several; names them.

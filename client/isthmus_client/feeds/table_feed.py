@@ -1,4 +1,8 @@
-"""A table or query of a database as a feed: the number of a row in the answer is its line."""
+"""A table or query of a database as a feed: the number of a row in the answer is its line.
+
+Guarantees:
+    - An error that a feed of a database raises has no driver's error behind it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from isthmus.errors import IsthmusError
 from isthmus_client.feeds.arrow import check_names, plain
 from isthmus_client.feeds.batching import check_columns, in_batches, numbered
+from isthmus_client.feeds.database_faults import alone
 from isthmus_client.feeds.feed import BATCH_ROWS, OnMalformed
 from isthmus_client.feeds.text_check import valid_text
 
@@ -46,7 +52,7 @@ class TableFeed:
     def __init__(self, name: str, reader: Reader) -> None:
         self._name = name
         self._reader = reader
-        self._columns = reader.columns()
+        self._columns = _columns(reader)
         check_names(name, self._columns)
 
     @property
@@ -85,7 +91,21 @@ class TableFeed:
         self, columns: list[str], on_malformed: OnMalformed, rows: int
     ) -> Iterator[pa.Table]:
         done = 0
-        for table in self._reader.tables(columns, rows):
-            lines = np.arange(done + 1, done + 1 + table.num_rows, dtype=np.int64)
-            done += table.num_rows
-            yield valid_text(numbered(plain(table).select(columns), lines), on_malformed)
+        try:
+            for table in self._reader.tables(columns, rows):
+                lines = np.arange(done + 1, done + 1 + table.num_rows, dtype=np.int64)
+                done += table.num_rows
+                yield valid_text(numbered(plain(table).select(columns), lines), on_malformed)
+        except IsthmusError as error:
+            fault = alone(error)
+        else:
+            return
+        raise fault
+
+
+def _columns(reader: Reader) -> tuple[str, ...]:
+    try:
+        return reader.columns()
+    except IsthmusError as error:
+        fault = alone(error)
+    raise fault
