@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from isthmus_client.store.columns import EventColumns, joined
+from isthmus_client.store.columns import EventColumns
 from isthmus_client.store.orders import Orders
 from isthmus_client.store.people import FORGOTTEN, People
 from isthmus_client.store.quarantine import Quarantine
 from isthmus_client.store.staging import Staging
 
-SLAB = 2_097_152  # accepted events that are numbered together: users' ids are hashed once in it
+SLAB: Final = 4_194_304  # accepted events whose users are numbered together
+_NOT_YET: Final = np.empty(0, dtype=np.int32)
 
 
 class Intake:
@@ -31,7 +33,7 @@ class Intake:
         self._staging = staging
         self._quarantine = quarantine
         self._parts: list[EventColumns] = []
-        self._users: list[pa.DictionaryArray] = []
+        self._users: list[pa.Array] = []
 
     def add(self, judged: pa.Table) -> None:
         """A judged batch: its accepted rows are kept, the others go to the quarantine."""
@@ -42,15 +44,15 @@ class Intake:
             accepted = judged.filter(good)
         if not accepted.num_rows:
             return
-        self._users.append(_whole(accepted, "user_id").dictionary_encode())
+        self._users.append(_whole(accepted, "user_id"))
         self._parts.append(self._columns(accepted))
-        if sum(map(len, self._parts)) >= SLAB:
+        if sum(map(len, self._users)) >= SLAB:
             self.flush()
 
     def _columns(self, rows: pa.Table) -> EventColumns:
-        """All columns; `user` is filled in when the slab is whole."""
+        """All columns but `user`, which is filled in when the slab is whole."""
         return EventColumns(
-            user=np.empty(rows.num_rows, dtype=np.int32),
+            user=_NOT_YET,
             item=_numbers(rows, "item"),
             time=_numbers(rows, "time"),
             behaviour=_numbers(rows, "behaviour"),
@@ -71,17 +73,18 @@ class Intake:
         """
         if not self._parts:
             return
-        coded = pa.chunked_array(self._users).unify_dictionaries()
-        numbers = self._people.numbers(coded.chunk(0).dictionary)
-        codes = np.concatenate([chunk.indices.to_numpy() for chunk in coded.chunks])
-        events = joined(self._parts)
-        events.user[:] = numbers[codes]
+        numbers = self._people.numbers(self._users)
+        for events, user in zip(self._parts, numbers, strict=True):
+            self._staging.add(self._remembered(replace(events, user=user)))
         self._users, self._parts = [], []
-        if (numbers == FORGOTTEN).any():
-            gone = events.user == FORGOTTEN
-            self._quarantine.add(events.line[gone], "forgotten", "user_id")
-            events = events.at(np.flatnonzero(~gone))
-        self._staging.add(events)
+
+    def _remembered(self, events: EventColumns) -> EventColumns:
+        """Without those of persons who asked to be forgotten."""
+        gone = events.user == FORGOTTEN
+        if not gone.any():
+            return events
+        self._quarantine.add(events.line[gone], "forgotten", "user_id")
+        return events.at(np.flatnonzero(~gone))
 
 
 def _whole(rows: pa.Table, name: str) -> pa.Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import numpy as np
@@ -47,22 +47,21 @@ class People:
         """By number, as fixed-size binary. (users,)"""
         return self._pseudonyms
 
-    def numbers(self, ids: pa.Array) -> npt.NDArray[np.int32]:
-        """The users' numbers; FORGOTTEN where a person is.
+    def numbers(self, ids: Sequence[pa.Array]) -> list[npt.NDArray[np.int32]]:
+        """The numbers of users' ids; FORGOTTEN where a person is.
 
         Args:
-            ids: distinct user ids. (users,)
+            ids: as they come, without nulls; several batches, none empty. (rows,) each
         """
-        place = pc.index_in(ids, value_set=self._ids).fill_null(-1).to_numpy()
-        unseen = np.flatnonzero(place < 0)
-        found = np.empty(len(ids), dtype=np.int32)
-        found[place >= 0] = self._numbers[place[place >= 0]]
-        if unseen.size:
-            found[unseen] = self._number_new(ids.take(pa.array(unseen)))
-        return found
+        # The ids that were met before go first, so that they get the codes that they had.
+        coded = pa.chunked_array([self._ids, *ids]).dictionary_encode()
+        new = coded.chunk(0).dictionary[len(self._ids) :]
+        if len(new):
+            self._number_new(new)
+        return [self._numbers[chunk.indices.to_numpy()] for chunk in coded.chunks[-len(ids) :]]
 
-    def _number_new(self, ids: pa.Array) -> npt.NDArray[np.int32]:
-        """Numbers of ids that this process has not met."""
+    def _number_new(self, ids: pa.Array) -> None:
+        """Give numbers to ids that this process has not met."""
         hashed = pa.array(pseudonyms(self._key, ids.to_pylist()), PSEUDONYMS)
         stored = pc.index_in(hashed, value_set=self._pseudonyms).fill_null(-1).to_numpy()
         gone = self.gone(hashed).to_numpy(zero_copy_only=False)
@@ -73,7 +72,6 @@ class People:
         self._pseudonyms = pa.concat_arrays([self._pseudonyms, hashed.filter(pa.array(new))])
         self._ids = pa.concat_arrays([self._ids, ids])
         self._numbers = np.concatenate([self._numbers, numbers])
-        return np.asarray(numbers)
 
     def named(self, ids: pa.Array) -> pa.Array:
         """Pseudonyms of a column of ids, null where it is; gives nobody a number. (rows,)"""

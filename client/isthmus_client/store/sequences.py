@@ -1,8 +1,7 @@
 """Events sorted by user and time: what training reads, built once for each generation.
 
-Months follow one another and each is sorted by user and time already, so that a stable counting
-sort by user is all that is left: one pass, no comparison. (Cormen, Leiserson, Rivest and Stein,
-Introduction to Algorithms, section 8.2; here SciPy's conversion to compressed rows.)
+Months follow one another and each is sorted by user and time already. So nothing is left to sort:
+the place of every event follows from how many its user had before.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from scipy import sparse
 
 from isthmus_client.histories import Histories
 from isthmus_client.store.columns import Sorted
@@ -55,22 +53,17 @@ def build(
         timed: whether times are real; if not, a counter takes their place.
     """
     counts = _counts(months, len(pseudonyms))
-    bytes_of = np.frombuffer(pseudonyms.buffers()[1], dtype=np.uint8)
-    bytes_of = bytes_of.reshape(-1, PSEUDONYM)[pseudonyms.offset :][: len(pseudonyms)]
+    ids = np.frombuffer(pseudonyms.buffers()[1], dtype=np.uint8).reshape(-1, PSEUDONYM)
+    ids = ids[pseudonyms.offset :][: len(pseudonyms)]
     kept = np.flatnonzero(counts > 1)
-    kept = kept[_by_bytes(bytes_of[kept])]
+    kept = kept[_by_bytes(ids[kept])]
     rows = np.full(counts.size, -1, dtype=np.int32)
     rows[kept] = np.arange(kept.size, dtype=np.int32)
     offsets = np.concatenate([[0], np.cumsum(counts[kept])]).astype(np.int64)
-    order = _stable(months, rows, kept.size)
-    times = _gathered(months, "time", order)
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "pseudonyms": bytes_of[kept],
-        "offsets": offsets,
-        "items": item_rows[_gathered(months, "item", order)],
-        "behaviours": _gathered(months, "behaviour", order),
-        "times": times if timed else _positions(offsets),
-    }
+    arrays = _filled(months, rows, offsets, item_rows)
+    if not timed:
+        arrays["times"] = _positions(offsets)
+    arrays |= {"pseudonyms": ids[kept], "offsets": offsets}
     return Built(packed(arrays), int((counts > 0).sum()), int((counts == 1).sum()))
 
 
@@ -88,38 +81,76 @@ def histories(arrays: Arrays, *, timed: bool) -> Histories:
     )
 
 
+def _by_bytes(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Order of pseudonyms as byte strings. (values,)"""
+    words = np.ascontiguousarray(values).view(">u8").astype(np.uint64)  # (values, 4)
+    order = np.argsort(words[:, 0])
+    first = words[order, 0]
+    if (first[1:] == first[:-1]).any():  # as good as never: they are hashes
+        order = np.lexsort(words.T[::-1])
+    return order
+
+
+def _filled(
+    months: Sequence[Sorted],
+    rows: npt.NDArray[np.int32],
+    offsets: npt.NDArray[np.int64],
+    item_rows: npt.NDArray[np.int32],
+) -> dict[str, npt.NDArray[Any]]:
+    """The events' columns, user after user, each column written once.
+
+    Args:
+        rows: of each user in the histories, -1 = left out. (users,)
+        offsets: where each row's events lie. (rows + 1,)
+    """
+    events = int(offsets[-1])
+    items = np.empty(events, dtype=np.int32)
+    behaviours = np.empty(events, dtype=np.int8)
+    times = np.empty(events, dtype=np.int64)
+    free = offsets[:-1].copy()  # each row's next free place
+    for month in months:
+        first, counts = _runs(month.user)
+        row = rows[month.user[first]]
+        first, counts, row = first[row >= 0], counts[row >= 0], row[row >= 0]
+        source = _ranges(first, counts, month.user.size)
+        place = np.arange(counts.sum()) + np.repeat(free[row] - _starts(counts), counts)
+        items[place] = item_rows[month.item[source]]
+        behaviours[place] = month.behaviour[source]
+        times[place] = month.time[source]
+        free[row] += counts
+    return {"items": items, "behaviours": behaviours, "times": times}
+
+
 def _counts(months: Sequence[Sorted], users: int) -> npt.NDArray[np.int64]:
     """Events of each user. (users,)"""
-    counts = np.zeros(users, dtype=np.int64)
+    found = np.zeros(users, dtype=np.int64)
     for month in months:
-        counts += np.bincount(month.user, minlength=users)
-    return counts
+        first, counts = _runs(month.user)
+        found[month.user[first]] += counts
+    return found
 
 
-def _by_bytes(values: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Order of equally long byte strings. (values,)"""
-    words = np.ascontiguousarray(values).view(">u8").astype(np.uint64)  # (values, 4)
-    return np.lexsort(words.T[::-1]) if len(values) else np.empty(0, dtype=np.int64)
+def _runs(
+    user: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Where each user's events start in a sorted column, and how many they are. (users,) both"""
+    first = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
+    return first, np.diff(np.append(first, user.size))
 
 
-def _stable(
-    months: Sequence[Sorted], rows: npt.NDArray[np.int32], users: int
-) -> npt.NDArray[np.int32]:
-    """Places of all events of kept users, by user and then as they lie. (kept events,)"""
-    if not months:
-        return np.empty(0, dtype=np.int32)
-    row = np.concatenate([rows[month.user] for month in months])
-    place = np.flatnonzero(row >= 0)
-    marks = np.ones(place.size, dtype=np.bool_)
-    matrix = sparse.coo_array((marks, (row[place], place)), shape=(users, row.size))
-    return np.asarray(matrix.tocsr().indices)
+def _ranges(
+    first: npt.NDArray[np.int64], counts: npt.NDArray[np.int64], whole: int
+) -> npt.NDArray[np.int64] | slice:
+    """The places `first` to `first + counts` of every run; a slice where that is everything."""
+    total = int(counts.sum())
+    if total == whole:
+        return slice(None)
+    return np.asarray(np.arange(total) + np.repeat(first - _starts(counts), counts))
 
 
-def _gathered(
-    months: Sequence[Sorted], name: str, order: npt.NDArray[np.int32]
-) -> npt.NDArray[np.int64]:
-    columns = [getattr(month, name) for month in months]
-    return np.concatenate(columns)[order] if columns else np.empty(0, dtype=np.int64)
+def _starts(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where runs start that follow one another. (runs,)"""
+    return np.asarray(np.cumsum(counts) - counts)
 
 
 def _positions(offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
