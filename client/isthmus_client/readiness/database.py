@@ -47,7 +47,7 @@ def open_database() -> Iterator[duckdb.DuckDBPyConnection]:
         except duckdb.OutOfMemoryException:
             raise DataInvalidError(
                 "the check needs more memory than there is",
-                hint="some 150 bytes an event are needed; check fewer files at a time",
+                hint="some 200 bytes an event are needed; check fewer files at a time",
             ) from None  # the cause could quote a row
         except duckdb.Error as error:
             raise DataInvalidError(

@@ -107,10 +107,8 @@ class Units:
             f"count(*) FILTER (n / {per} BETWEEN {EARLIEST} AND {self._latest})"
             for per in _PER_SECOND.values()
         )
-        dates = (
-            f"count(*) FILTER (n BETWEEN 19900101 AND 21001231 AND "
-            f"try_strptime(TRY_CAST(n AS BIGINT)::VARCHAR, '{DATES}') IS NOT NULL)"
-        )
+        date = f"try_strptime(TRY_CAST(n AS BIGINT)::VARCHAR, '{DATES}')"
+        dates = f"count(CASE WHEN n BETWEEN 19900101 AND 21001231 THEN {date} END)"
         numbers = f"SELECT TRY_CAST({quoted(name)} AS DOUBLE) AS n FROM {BATCH}"
         total, *fits = row(
             self._connection,

@@ -17,6 +17,7 @@ from isthmus_client.readiness.examples import event_seen
 from isthmus_client.readiness.findings import Draft, draft
 from isthmus_client.readiness.looks import DATES, Units, Zones
 from isthmus_client.readiness.results import Day
+from isthmus_client.readiness.statistics import local
 from isthmus_client.rows.moments import UNITS
 
 SKEW: Final = 300  # seconds by which clocks may differ
@@ -145,9 +146,8 @@ def clock_shape(connection: duckdb.DuckDBPyConnection, zone: str) -> list[Draft]
     """One time for all events; dates without a time of day."""
     events, times, clocked = row(
         connection,
-        "SELECT count(*), count(DISTINCT time), count(*) FILTER ("
-        "(to_timestamp(time) AT TIME ZONE ?)::TIME <> '00:00:00') FROM accepted_events",
-        zone,
+        "SELECT count(*), count(DISTINCT time), "
+        f"count(*) FILTER ({local(zone)}::TIME <> '00:00:00') FROM accepted_events",
     )
     if events > 1 and times == 1:
         what = f"all {events:,} events have the same time"
