@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from healthy_shop import A_DAY, NOW, REFUSED, START, fault, moment_of, stamp
+from healthy_shop import A_DAY, NOW, READY, REFUSED, START, fault, moment_of, stamp
 
 
 @fault({("no_user_id", "events"): (2, 7)})
@@ -47,13 +45,11 @@ def events_of_the_future(shop):
     shop.set_events("timestamp", "2034-01-01T00:00:00Z", 7, 8)
 
 
-@fault({("out_of_retention", "events"): (A_DAY, 2)})
+@fault({("out_of_retention", "events"): (10 * A_DAY, 2)}, READY)
 def events_beyond_retention(shop):
-    shop.say("history", retention_days=(NOW - START).days)
-    for row in shop.events[:A_DAY]:
-        row["timestamp"] = stamp(moment_of(row) - timedelta(days=1))
-    for row in shop.events[A_DAY : 2 * A_DAY]:
-        row["timestamp"] = stamp(moment_of(row) + timedelta(hours=6))
+    shop.say("history", retention_days=(NOW - START).days - 10)
+    for row in shop.events[10 * A_DAY : 11 * A_DAY]:  # of the day that retention cuts at noon
+        row["timestamp"] = stamp(moment_of(row).replace(hour=15))
 
 
 @fault({("negative_price", "events"): (1, 42)})

@@ -10,6 +10,7 @@ from typing import Final
 
 from isthmus_client.readiness.results import Severity
 from isthmus_client.rows import EVENT_RULES, ITEM_RULES, MALFORMED_RULES, Rule
+from isthmus_client.rows.tally import POLICY
 
 
 @dataclass(frozen=True)
@@ -194,11 +195,15 @@ def _of(severity: Severity, found: dict[str, tuple[str, str]]) -> dict[str, Code
 
 
 def _of_rules() -> dict[str, Code]:
-    """What a row is rejected for: a warning, until there are too many of them."""
+    """What a row is rejected for: a warning, until there are too many of them.
+
+    What the contract's own policy leaves out, such as retention, is no fault of the feed.
+    """
     found: dict[str, Code] = {}
     for rule in (*EVENT_RULES, *ITEM_RULES, *MALFORMED_RULES):
         meaning = f"Rejected: {rule.what}."
-        found.setdefault(rule.code, Code(rule.code, "warning", meaning, rule.advice))
+        severity: Severity = "info" if rule.code in POLICY else "warning"
+        found.setdefault(rule.code, Code(rule.code, severity, meaning, rule.advice))
     return found
 
 

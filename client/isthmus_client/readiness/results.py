@@ -69,11 +69,6 @@ class TableFacts(_Model):
                 total[reason] = total.get(reason, 0) + rows
         return dict(sorted(total.items(), key=lambda pair: (-pair[1], pair[0])))
 
-    @property
-    def rejected_share(self) -> float:
-        """Of the rows read; 0 where nothing was."""
-        return 1 - self.accepted / self.read if self.read else 0.0
-
 
 class Day(_Model):
     """Accepted events of one day or month, by behaviour; days without any are left out.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from isthmus_client.readiness.codes import rule_of
-from isthmus_client.readiness.findings import Draft, draft
+from isthmus_client.readiness.findings import Draft, Seen, draft
 from isthmus_client.readiness.intake import Intake
 from isthmus_client.readiness.optional_tables import WORDS
 from isthmus_client.readiness.results import TableFacts
+from isthmus_client.rows.tally import POLICY
 
 
 def rejected_rows(intake: Intake, facts: TableFacts, limit: float) -> list[Draft]:
@@ -74,11 +75,17 @@ def empty_feeds(facts: TableFacts, *, needed: bool) -> list[Draft]:
 
 
 def _too_many(facts: TableFacts, limit: float) -> list[Draft]:
-    count = facts.read - facts.accepted
-    if not count or facts.rejected_share <= limit:
-        return []
-    what = (
-        f"{count:,} of {facts.read:,} rows are rejected: {100 * facts.rejected_share:.1f} % "
-        f"where {100 * limit:g} % are allowed"
-    )
-    return [draft("too_many_rejected", facts.name, what, count=count, of=facts.read)]
+    """Feeds that ingestion would refuse; what retention leaves out is no fault of theirs."""
+    found = []
+    for feed in facts.feeds:
+        count = sum(rows for reason, rows in feed.rejected.items() if reason not in POLICY)
+        if count > limit * feed.read:
+            what = (
+                f"{feed.name}: {count:,} of {feed.read:,} rows are rejected, "
+                f"{100 * count / feed.read:.1f} % where {100 * limit:g} % are allowed"
+            )
+            seen = Seen(feed.name)
+            found.append(
+                draft("too_many_rejected", facts.name, what, count=count, of=feed.read, seen=seen)
+            )
+    return found
