@@ -36,6 +36,11 @@ class Home:
         return self.folder / "store"
 
     @property
+    def heads(self) -> Path:
+        """The private models, sealed."""
+        return self.folder / "heads"
+
+    @property
     def reports(self) -> Path:
         """What checks found."""
         return self.folder / "reports"

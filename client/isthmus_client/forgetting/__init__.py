@@ -1,0 +1,25 @@
+"""A person's right to be forgotten: out of the store, with a signed receipt of what is left."""
+
+from __future__ import annotations
+
+from isthmus_client.forgetting.forget import Forgotten, Request, forget, look, returned, summed
+from isthmus_client.forgetting.owed import Owed, Places
+from isthmus_client.forgetting.persons import read_ids
+from isthmus_client.forgetting.receipts import Receipt, load_receipt
+from isthmus_client.forgetting.verify import Verified, verify
+
+__all__ = [
+    "Forgotten",
+    "Owed",
+    "Places",
+    "Receipt",
+    "Request",
+    "Verified",
+    "forget",
+    "load_receipt",
+    "look",
+    "read_ids",
+    "returned",
+    "summed",
+    "verify",
+]
