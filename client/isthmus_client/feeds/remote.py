@@ -83,7 +83,7 @@ def shown(url: str) -> str:
 def _paths(system: Any, path: str) -> list[str]:
     """Paths of files, sorted; markers such as _SUCCESS are none."""
     if "://" in path:  # of http: a page is no folder, and a question mark no wildcard
-        return [path] if system.exists(path) else []
+        return [path]
     if glob.has_magic(path) and not system.exists(path):
         found = system.glob(path)
     elif system.isdir(path):
