@@ -15,7 +15,7 @@ from isthmus.console import progress_for, show_result
 from isthmus.progress import Progress
 
 if TYPE_CHECKING:
-    from isthmus_client.own_platform import PlatformFile
+    from isthmus_client.contract.model import Contract
     from isthmus_client.trial_results import TrialResults
 
 DEFAULT_OUT = Path("isthmus-trial")
@@ -26,11 +26,13 @@ ReleaseArgument = Annotated[
     Path, typer.Argument(help="Folder of the release: encoder.safetensors and its model card.")
 ]
 EventsOption = Annotated[
-    Path | None, file("CSV or Parquet: user_id, item_id, timestamp, behaviour.", panel=DATA)
+    Path | None, file("CSV, JSON Lines or Parquet: user_id, item_id, timestamp, ...", panel=DATA)
 ]
-ItemsOption = Annotated[Path | None, file("CSV or Parquet: item_id, title or text.", panel=DATA)]
+ItemsOption = Annotated[
+    Path | None, file("CSV, JSON Lines or Parquet: item_id, title or text, ...", panel=DATA)
+]
 PlatformOption = Annotated[
-    Path | None, file("TOML that names the tables, their columns and behaviours.", panel=DATA)
+    Path | None, file("Contract that says where the tables are and what they mean.", panel=DATA)
 ]
 UntimedOption = Annotated[
     bool, switch("--untimed", "Events have no times: their order is all.", panel=DATA)
@@ -74,9 +76,9 @@ def trial(
 
     Example: isthmus client trial release --events events.csv --items items.csv
     """
-    from isthmus_client.own_platform import platform_file  # noqa: PLC0415 - keeps `--help` fast
+    from isthmus_client.own_platform import own_contract  # noqa: PLC0415 - keeps `--help` fast
 
-    own = platform_file(platform, events=events, items=items, timed=False if untimed else None)
+    own = own_contract(platform, events=events, items=items, untimed=untimed)
     progress = progress_for(as_json=as_json)
     results = _run(
         own, release, (encoder, cache), seed=seed, most=(max_users, workers), progress=progress
@@ -89,7 +91,7 @@ def trial(
 
 
 def _run(
-    own: PlatformFile,
+    own: Contract,
     released: Path,
     texts: tuple[Path | None, Path],
     *,

@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from isthmus.errors import DataInvalidError, DataMissingError, ScenarioError
+from isthmus.errors import DataInvalidError, ScenarioError
 from isthmus.progress import Progress
+from isthmus_client.contract.loading import load_contract
+from isthmus_client.contract.model import Contract, Table
 from isthmus_client.histories import Histories, Split, leave_one_out, split_by_time
+from isthmus_client.home import CONTRACT
 from isthmus_client.platform import Platform
+from isthmus_client.reading import read_tables
 from isthmus_client.relations import PlatformTables
-from isthmus_client.tables import TableOptions, read_tables
 from isthmus_client.text_encoder import TextEncoder
 from isthmus_client.vector_cache import encode_cached
-
-Part = Annotated[float, Field(gt=0, lt=1)]
-
-
-class PlatformFile(BaseModel):
-    """Where a platform's tables are and how its words map to ours: the keys of a `platform.toml`.
-
-    They are those of a platform with `source = "files"` in a scenario, plus the split.
-
-    Attributes:
-        validation: share of all events before validation starts; unused where there are no times.
-        test: the same for the test.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")] = "own"
-    source: Literal["files"] = "files"
-    events: Path
-    items: Path
-    event_columns: dict[str, str] = Field(default_factory=dict)
-    item_columns: dict[str, str] = Field(default_factory=dict)
-    behaviours: dict[str, str] = Field(default_factory=dict)
-    behaviour: str = "purchase"
-    timed: bool = True
-    timestamp_unit: Literal["s", "ms"] = "s"
-    validation: Part = 0.8
-    test: Part = 0.9
-
-    def tables(self) -> TableOptions:
-        """What `read_tables` takes."""
-        return TableOptions(
-            events=self.events,
-            items=self.items,
-            event_columns=self.event_columns,
-            item_columns=self.item_columns,
-            behaviours=self.behaviours,
-            default_behaviour=self.behaviour,
-            timed=self.timed,
-            timestamp_unit=self.timestamp_unit,
-        )
 
 
 @dataclass(frozen=True)
@@ -79,47 +38,70 @@ class OwnPlatform:
     warnings: tuple[str, ...]
 
 
-def platform_file(path: Path | None, **given: Any) -> PlatformFile:
-    """A platform file, with what the command line gives on top; None leaves a key as it is.
+def own_contract(
+    path: Path | None, *, events: Path | None, items: Path | None, untimed: bool = False
+) -> Contract:
+    """A platform's contract, with what the command line gives on top.
 
-    Paths in the file are relative to it.
+    Args:
+        path: a `platform.toml`; None = the one in the current folder, or, where a table is named,
+            none: both have our column names then, and rows that repeat are kept, as nobody said
+            that they mean nothing.
+        events: instead of the contract's; seen from the current folder.
+        items: the same.
+        untimed: events have no times.
 
     Raises:
-        ScenarioError: the file is not there, not TOML, or a key is missing, unknown or wrong.
+        ContractError, DataMissingError: the file is wrong, or not there.
+        ScenarioError: a table is not named, or is one that needs a contract.
     """
-    values = {**(_read(path) if path else {}), **{k: v for k, v in given.items() if v is not None}}
-    if missing := [f"--{key}" for key in ("events", "items") if key not in values]:
+    if path is None and (events or items):
+        contract = _unwritten(events, items)
+    else:
+        contract = load_contract(path or CONTRACT)
+        tables = {"events": _from(contract.events, events), "items": _from(contract.items, items)}
+        contract = contract.model_copy(update=tables)
+    if not untimed:
+        return contract
+    return contract.model_copy(
+        update={"events": contract.events.model_copy(update={"timed": False})}
+    )
+
+
+def _unwritten(events: Path | None, items: Path | None) -> Contract:
+    """The contract of two tables that nothing else is said about."""
+    given = {"events": events, "items": items}
+    if missing := [f"--{name}" for name, path in given.items() if path is None]:
         raise ScenarioError(
             f"{' and '.join(missing)} not given",
             hint="name both tables, or a file with their columns: --platform platform.toml",
         )
     try:
-        found = PlatformFile.model_validate(values)
+        return Contract.model_validate(
+            {
+                "events": {"source": str(events), "duplicates": "keep"},
+                "items": {"source": str(items)},
+            }
+        )
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        lines = [
+            f"--{e['loc'][0]}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        ]
         raise ScenarioError(
-            f"{path or 'the options'}: {'; '.join(lines)}",
-            hint="the keys of a platform file are described in docs/trial.md",
-        ) from error
-    if not found.validation < found.test:
-        raise ScenarioError(f"validation {found.validation} is not before test {found.test}")
-    return found
+            "; ".join(lines), hint="describe the tables in a file: --platform platform.toml"
+        ) from None
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    """The file's keys, its paths seen from its folder."""
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"--platform {path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ScenarioError(f"{path} is not TOML: {error}") from error
-    paths = {k: path.parent / v for k, v in values.items() if k in {"events", "items"} and v}
-    return {**values, **paths}
+def _from(table: Table, path: Path | None) -> Table:
+    """The table read from another file."""
+    if path is None:
+        return table
+    elsewhere = {"source": str(path.absolute()), "format": "auto", "table": "", "query": ""}
+    return table.model_copy(update=elsewhere)
 
 
 def prepare_platform(
-    file: PlatformFile,
+    contract: Contract,
     encoder: TextEncoder,
     cache: Path,
     progress: Progress,
@@ -127,25 +109,27 @@ def prepare_platform(
     max_users: int = 0,
     seed: int = 0,
 ) -> OwnPlatform:
-    """Read and check the tables, cut the histories, encode the items' texts.
+    """Read and judge the tables, cut the histories, encode the items' texts.
 
     Args:
+        contract: names the tables and says how they are read.
+        encoder: of the texts.
+        cache: folder of their vectors.
+        progress: shown to a person.
         max_users: a random subset of the users; 0 = all.
         seed: of that draw.
 
     Raises:
         DataMissingError, DataInvalidError: the tables, the times or the encoder are unusable.
+        FeedRefusedError: the tables lack columns, or too many of their rows are bad.
     """
     with progress.track("reading tables", 1) as advance:
-        try:
-            tables = read_tables(file.tables())
-        except DataMissingError as error:
-            raise DataMissingError(str(error), hint="check --events and --items") from error
+        tables = read_tables(contract)
         advance(1)
     histories, warnings = _limited(tables, max_users, seed)
-    split, moments = _split(histories, file)
+    split, moments = _split(histories, contract)
     vectors = encode_cached(tables.catalogue.texts, encoder, cache, progress)
-    platform = Platform(file.name, tables.catalogue, vectors, histories, split)
+    platform = Platform(contract.platform.name, tables.catalogue, vectors, histories, split)
     return OwnPlatform(platform, *moments, warnings)
 
 
@@ -169,7 +153,7 @@ def _limited(tables: PlatformTables, most: int, seed: int) -> tuple[Histories, t
     return histories, (*tables.warnings, note)
 
 
-def _split(histories: Histories, file: PlatformFile) -> tuple[Split, tuple[str | None, str | None]]:
+def _split(histories: Histories, contract: Contract) -> tuple[Split, tuple[str | None, str | None]]:
     """By time where there are times, else leave-one-out; and the two moments.
 
     Raises:
@@ -178,7 +162,7 @@ def _split(histories: Histories, file: PlatformFile) -> tuple[Split, tuple[str |
     if not histories.timed:
         return leave_one_out(histories), (None, None)
     times = np.sort(histories.times)
-    cut = [int(times[int(share * times.size)]) for share in (file.validation, file.test)]
+    cut = [int(times[int(share * times.size)]) for share in _shares(contract)]
     if not times[0] < cut[0] < cut[1]:
         raise DataInvalidError(
             f"the events' times leave no room for a test: validation would start at "
@@ -186,6 +170,11 @@ def _split(histories: Histories, file: PlatformFile) -> tuple[Split, tuple[str |
             hint="use --untimed where the order of rows is all that is known",
         )
     return split_by_time(histories, *cut), (_iso(cut[0]), _iso(cut[1]))
+
+
+def _shares(contract: Contract) -> tuple[float, float]:
+    """Of all events before validation and before the test."""
+    return contract.history.validation, contract.history.test
 
 
 def _iso(moment: int) -> str:

@@ -20,14 +20,15 @@ PROGRAM = ROOT / "tests" / "support" / "trial_program.py"
 SHOPS = ROOT / "docs" / "examples" / "two-shops"
 TABLES = ("--events", SHOPS / "home-events.csv", "--items", SHOPS / "home-items.csv")
 CONFIG = EncoderConfig(content=12, dim=4, layers=1, heads=2, max_events=10)
-COLUMNS = """
+CONTRACT = """
+[platform]
 name = "home"
+[events]
+source = "elsewhere.csv"
 behaviours = { looked = "view", bought = "purchase" }
-[event_columns]
-user_id = "customer"
-item_id = "article"
-timestamp = "when"
-behaviour = "action"
+columns = { user_id = "customer", item_id = "article", timestamp = "when", behaviour = "action" }
+[items]
+source = "elsewhere.csv"
 """
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,7 @@ def _folder(tmp_path_factory):
         taken_after=6,
         text_encoder=TextEncoderName(encoder.name, encoder.fingerprint),
     )
-    (folder / "home.toml").write_text(COLUMNS)
+    (folder / "home.toml").write_text(CONTRACT)
     return folder
 
 

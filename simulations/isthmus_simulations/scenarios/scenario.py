@@ -16,11 +16,13 @@ from pydantic import (
     ConfigDict,
     Field,
     PositiveInt,
+    ValidationError,
     ValidationInfo,
     model_validator,
 )
 
 from isthmus.behaviours import BEHAVIOURS
+from isthmus_client.contract.model import Contract
 from isthmus_client.histories import SplitKind
 
 
@@ -167,11 +169,24 @@ class OnlineRetailPlatform(_Platform):
         return self
 
 
+def _key(location: tuple[int | str, ...]) -> str:
+    """A key of a contract as a scenario calls it: event_columns for events, columns."""
+    table, *rest = (str(part) for part in location)
+    if rest[:1] == ["columns"]:
+        return f"{table.removesuffix('s')}_columns"
+    return table if rest[:1] == ["source"] else ".".join(rest)
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
 class FilesPlatform(_Platform):
-    """A platform's own two tables. See `isthmus_client.tables.TableOptions`.
+    """A platform's own two tables, with what is needed of a contract; rows that repeat are kept.
 
     Attributes:
         behaviour: of every event where the table has no such column.
+        timestamp_unit: of numeric timestamps.
     """
 
     source: Literal["files"]
@@ -183,6 +198,37 @@ class FilesPlatform(_Platform):
     behaviour: Behaviour = "purchase"
     timed: bool = True
     timestamp_unit: Literal["s", "ms"] = "s"
+
+    def contract(self) -> Contract:
+        """The contract that these keys amount to.
+
+        Raises:
+            ValidationError: they amount to none.
+        """
+        return Contract.model_validate(
+            {
+                "platform": {"name": self.name},
+                "events": {
+                    "source": str(self.events.absolute()),
+                    "columns": self.event_columns,
+                    "behaviours": self.behaviours,
+                    "default_behaviour": self.behaviour,
+                    "timed": self.timed,
+                    "time_format": "auto" if self.timestamp_unit == "s" else self.timestamp_unit,
+                    "duplicates": "keep",
+                },
+                "items": {"source": str(self.items.absolute()), "columns": self.item_columns},
+            }
+        )
+
+    @model_validator(mode="after")
+    def _has_a_contract(self) -> Self:
+        try:
+            self.contract()
+        except ValidationError as error:
+            lines = [f"{_key(e['loc'])}: {_plain(e['msg'])}" for e in error.errors()]
+            raise ValueError("; ".join(lines)) from None
+        return self
 
 
 class CopyPlatform(_Platform):

@@ -1,14 +1,21 @@
-"""A platform's own tables: options from a file and the command line, the cut, the draw."""
+"""A platform's own tables: contract and command line, the cut, the draw."""
 
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny_encoder import HashEncoder
 
-from isthmus.errors import DataInvalidError, DataMissingError, ScenarioError
+from isthmus.errors import (
+    ContractError,
+    DataInvalidError,
+    DataMissingError,
+    FeedRefusedError,
+    ScenarioError,
+)
 from isthmus.progress import Silent
-from isthmus_client.own_platform import platform_file, prepare_platform
+from isthmus_client.own_platform import own_contract, prepare_platform
 
 ITEMS = "item_id,title\n" + "".join(f"i{row},thing {row}\n" for row in range(7))
 
@@ -23,31 +30,55 @@ def folder(tmp_path):
     (tmp_path / "events.csv").write_text("user_id,item_id,timestamp\n" + rows)
     (tmp_path / "items.csv").write_text(ITEMS)
     (tmp_path / "platform.toml").write_text(
-        'name = "shop"\nevents = "events.csv"\nitems = "items.csv"\n'
+        '[platform]\nname = "shop"\n'
+        '[events]\nsource = "events.csv"\n[items]\nsource = "items.csv"\n'
     )
     return tmp_path
 
 
-def prepared(file, folder, **changes):
-    return prepare_platform(file, HashEncoder(), folder / "cache", Silent(), **changes)
+def contract(folder, **given):
+    given = {"events": None, "items": None, **given}
+    return own_contract(folder / "platform.toml", **given)
+
+
+def prepared(agreed, folder, **changes):
+    return prepare_platform(agreed, HashEncoder(), folder / "cache", Silent(), **changes)
 
 
 def test_paths_in_a_file_are_seen_from_it(folder, monkeypatch):
     monkeypatch.chdir("/")
-    own = prepared(platform_file(folder / "platform.toml"), folder)
+    own = prepared(contract(folder), folder)
     assert own.platform.name == "shop"
     assert own.platform.histories.events == 11 * 20
 
 
-def test_the_command_line_goes_on_top(folder):
-    file = platform_file(folder / "platform.toml", events=folder / "other.csv", timed=False)
-    assert file.events == folder / "other.csv"
-    assert file.items == folder / "items.csv"
-    assert not file.timed
+def test_the_command_line_goes_on_top(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    Path("other").mkdir()
+    (folder / "events.csv").rename("other/moved.csv")
+    own = contract(folder, events=Path("other/moved.csv"), untimed=True)
+    assert own.items.source == "items.csv"
+    assert not own.events.timed
+    assert prepared(own, folder).platform.histories.events == 11 * 20
+
+
+def test_two_tables_need_no_contract_and_keep_rows_that_repeat(folder, monkeypatch):
+    (folder / "platform.toml").unlink()
+    text = (folder / "events.csv").read_text()
+    (folder / "events.csv").write_text(text + text.partition("\n")[2])
+    monkeypatch.chdir(folder)
+    own = prepared(own_contract(None, events=Path("events.csv"), items=Path("items.csv")), folder)
+    assert own.platform.name == "own"
+    assert own.platform.histories.events == 2 * 11 * 20
+
+
+def test_the_contract_in_the_current_folder_is_found(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert own_contract(None, events=None, items=None).platform.name == "shop"
 
 
 def test_the_cut_is_at_shares_of_the_events(folder):
-    own = prepared(platform_file(folder / "platform.toml"), folder)
+    own = prepared(contract(folder), folder)
     split, times = own.platform.split, own.platform.histories.times
     starts = [datetime.fromisoformat(t).timestamp() for t in (own.validation_start, own.test_start)]
     for user in range(11):
@@ -59,14 +90,14 @@ def test_the_cut_is_at_shares_of_the_events(folder):
 
 
 def test_without_times_the_last_event_is_the_test(folder):
-    own = prepared(platform_file(folder / "platform.toml", timed=False), folder)
+    own = prepared(contract(folder, untimed=True), folder)
     assert own.platform.split.kind == "leave-one-out"
     assert own.test_start is None
 
 
 def test_a_draw_keeps_whole_histories_and_says_so(folder):
-    file = platform_file(folder / "platform.toml")
-    whole, part = prepared(file, folder), prepared(file, folder, max_users=4, seed=5)
+    agreed = contract(folder)
+    whole, part = prepared(agreed, folder), prepared(agreed, folder, max_users=4, seed=5)
     mine = part.platform.histories
     assert mine.users == 4
     assert part.warnings == ("4 of 11 users were drawn at random; --max-users 0 takes all",)
@@ -78,39 +109,39 @@ def test_a_draw_keeps_whole_histories_and_says_so(folder):
 
 
 def test_no_draw_where_all_fit(folder):
-    own = prepared(platform_file(folder / "platform.toml"), folder, max_users=11)
+    own = prepared(contract(folder), folder, max_users=11)
     assert own.platform.histories.users == 11
     assert own.warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("text", "match"),
-    [
-        ('events = "e"\nitems = "i"\nuser = 3\n', "user: Extra inputs"),
-        ('events = "e"\nitems = "i"\nvalidation = 1.5\n', "validation: Input should be less"),
-        ('events = "e"\nitems = "i"\nvalidation = 0.95\n', r"0.95 is not before test 0.9"),
-        ('events = "e\n', "is not TOML"),
-        ('items = "i"\n', "--events not given"),
-    ],
-)
-def test_a_wrong_file_is_a_message(tmp_path, text, match):
-    (tmp_path / "platform.toml").write_text(text)
-    with pytest.raises(ScenarioError, match=match):
-        platform_file(tmp_path / "platform.toml")
+def test_a_wrong_contract_is_told_with_its_lines(folder):
+    (folder / "platform.toml").write_text(
+        '[events]\nsource = "e"\nuser = 3\n[items]\nsource = "i"\n'
+    )
+    with pytest.raises(ContractError, match="line 3"):
+        contract(folder)
 
 
-def test_an_absent_file_and_absent_tables_are_named(folder):
-    with pytest.raises(ScenarioError, match="cannot be read"):
-        platform_file(folder / "none.toml")
-    file = platform_file(None, events=folder / "none.csv", items=folder / "items.csv")
-    with pytest.raises(DataMissingError, match=r"none\.csv") as caught:
-        prepared(file, folder)
-    assert "--events" in caught.value.hint
+def test_what_is_absent_is_named(folder):
+    with pytest.raises(ScenarioError, match="--items not given"):
+        own_contract(None, events=folder / "events.csv", items=None)
+    with pytest.raises(ScenarioError, match="--events: "):
+        own_contract(None, events=folder / "shop.duckdb", items=folder / "items.csv")
+    with pytest.raises(DataMissingError, match=r"none\.toml"):
+        own_contract(folder / "none.toml", events=None, items=None)
+    with pytest.raises(DataMissingError, match=r"none\.csv"):
+        prepared(contract(folder, events=folder / "none.csv"), folder)
+
+
+def test_bad_tables_are_refused(folder):
+    (folder / "items.csv").write_text("item_id,title\nx,thing\n")
+    with pytest.raises(FeedRefusedError, match="220 events are on an item"):
+        prepared(contract(folder), folder)
 
 
 def test_a_table_of_one_moment_leaves_no_test(folder):
     rows = "".join(f"u{u},i{i},2024-01-01\n" for u in range(3) for i in range(4))
     (folder / "events.csv").write_text("user_id,item_id,timestamp\n" + rows)
     with pytest.raises(DataInvalidError, match="no room for a test") as caught:
-        prepared(platform_file(folder / "platform.toml"), folder)
+        prepared(contract(folder), folder)
     assert "--untimed" in caught.value.hint

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import assert_never
 
 from isthmus.errors import ScenarioError
+from isthmus_client.reading import read_tables
 from isthmus_client.relations import PlatformTables
-from isthmus_client.tables import TableOptions, read_tables
 from isthmus_simulations.scenarios.scenario import (
     Amazon2018Platform,
     AmazonP5Platform,
@@ -31,7 +31,7 @@ def read_source(plan: PlatformPlan, data: Path | None) -> PlatformTables:
 
     Raises:
         DataMissingError: a package, folder or file is not there.
-        DataInvalidError: the data breaks its contract.
+        DataInvalidError, FeedRefusedError: the data breaks its contract.
         ScenarioError: the plan is a copy: whoever reads the original has its tables.
     """
     match plan:
@@ -44,20 +44,7 @@ def read_source(plan: PlatformPlan, data: Path | None) -> PlatformTables:
         case OnlineRetailPlatform():
             return read_online_retail(plan, data)
         case FilesPlatform():
-            return read_tables(_options(plan))
+            return read_tables(plan.contract())
         case CopyPlatform():
             raise ScenarioError(f"platform {plan.name} is a copy and has no source of its own")
     assert_never(plan)
-
-
-def _options(plan: FilesPlatform) -> TableOptions:
-    return TableOptions(
-        events=plan.events,
-        items=plan.items,
-        event_columns=plan.event_columns,
-        item_columns=plan.item_columns,
-        behaviours=plan.behaviours,
-        default_behaviour=plan.behaviour,
-        timed=plan.timed,
-        timestamp_unit=plan.timestamp_unit,
-    )

