@@ -6,6 +6,8 @@ import typer
 
 from isthmus_client.cli_certificate import certificate
 from isthmus_client.cli_check import check
+from isthmus_client.cli_forget import forget
+from isthmus_client.cli_ingest import ingest
 from isthmus_client.cli_init import init
 from isthmus_client.cli_privacy import privacy
 from isthmus_client.cli_privacy_ledger import budget, export, history, show
@@ -25,6 +27,8 @@ def _root() -> None:
 
 app.command()(init)
 app.command()(check)
+app.command()(ingest)
+app.command()(forget)
 app.command()(certificate)
 app.command()(trial)
 for _verb in (show, history, export, budget):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from isthmus_client.forgetting.forget import Forgotten, Request, forget, look, returned, summed
 from isthmus_client.forgetting.owed import Owed, Places
 from isthmus_client.forgetting.persons import read_ids
 from isthmus_client.forgetting.receipts import Receipt, load_receipt
-from isthmus_client.forgetting.verify import Verified, verify
+from isthmus_client.forgetting.removing import Forgotten, Request, forget, look, returned, summed
+from isthmus_client.forgetting.verifying import Verified, verify
 
 __all__ = [
     "Forgotten",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus_client.forgetting.forget import Forgotten
-from isthmus_client.forgetting.verify import Verified
+from isthmus_client.forgetting.removing import Forgotten
+from isthmus_client.forgetting.verifying import Verified
 from isthmus_client.forgetting.words import rows_in_words
 
 
