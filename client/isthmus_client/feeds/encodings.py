@@ -33,7 +33,7 @@ def canonical(encoding: str) -> str:
     """
     try:
         name = codecs.lookup(encoding).name
-        b"".decode(name)
+        "a".encode(name)
     except (LookupError, ValueError):
         raise DataInvalidError(
             f"{encoding!r} is no encoding of text",
@@ -79,15 +79,15 @@ def check_head(name: str, head: bytes, encoding: str) -> None:
 def other_encoding(lines: Sequence[bytes], encoding: str) -> str:
     """An encoding that reads all of these lines; "" = none that we know does.
 
-    Of single bytes Windows' Western one is taken, of pairs the Chinese one: a guess for a person,
-    never a decision.
+    Of single bytes Windows' Western one is taken first, of pairs the Chinese one: a guess for a
+    person, never a decision.
 
     Args:
         lines: that are not valid in `encoding`.
         encoding: its canonical name.
     """
     pairs = all(len(run) > 1 for line in lines for run in _HIGH.findall(line))
-    candidates = ("utf-8", *(("gb18030",) if pairs else ()), "cp1252")
+    candidates = ("utf-8", *(("gb18030", "cp1252") if pairs else ("cp1252", "gb18030")))
     return next((each for each in candidates if each != encoding and _reads(each, lines)), "")
 
 

@@ -85,7 +85,8 @@ class FileSource:
 
     def unreadable(self, error: Exception, where: str = "") -> DataInvalidError:
         """That it cannot be read further, in the words of what failed; they hold no rows."""
-        reason = " ".join(str(error).split()) or type(error).__name__
+        said = getattr(error, "strerror", None) or str(error)
+        reason = " ".join(said.split()) or type(error).__name__
         return DataInvalidError(
             f"{self.name} cannot be read{where}: {reason}",
             hint="it is damaged, or not of the format that its name or platform.toml says",

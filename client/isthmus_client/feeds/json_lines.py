@@ -105,8 +105,9 @@ class JsonLinesFeed:
         values: list[list[str | None]] = [[] for _ in columns]
         for line, row in _objects(self._text, notes):
             if not known.issuperset(row):
-                for key in row.keys() - known:
-                    later.setdefault(key, line)
+                for key in row:
+                    if key not in known:
+                        later.setdefault(key, line)
             found = _scalars(row, columns, line, notes)
             if found is None:
                 continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -89,8 +90,8 @@ def one_format(files: Sequence[FileSource], wanted: str) -> str:
 
 def _name(path: Path, base: Path, folder: Path) -> str:
     """As seen from the platform's folder; of a file elsewhere, no folder above `base`."""
-    inside = path.is_relative_to(folder)
-    return path.relative_to(folder if inside else base).as_posix()
+    path, base, folder = (Path(os.path.normpath(each.absolute())) for each in (path, base, folder))
+    return path.relative_to(folder if path.is_relative_to(folder) else base).as_posix()
 
 
 def _fixed_part(pattern: Path) -> Path:
