@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
 OWED = "What is still owed"
 
-UsersArgument = Annotated[
+UserArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[USER]...",
         help="Ids, exactly as the platform writes them; - reads one a line from standard input.",
         show_default=False,
     ),
@@ -75,7 +74,7 @@ JsonOption = Annotated[bool, switch("--json", "Print JSON instead of words.")]
 
 def forget(
     *,
-    users: UsersArgument = None,
+    user: UserArgument = None,
     platform: PlatformOption = CONTRACT,
     from_file: FileOption = None,
     yes: YesOption = False,
@@ -97,12 +96,12 @@ def forget(
     Example: isthmus client forget - --yes < customer.txt
     """
     home = Home(platform)
-    _refuse_mixed(users, from_file, replay=replay, verify=verify)
+    _refuse_mixed(user, from_file, replay=replay, verify=verify)
     if verify is not None:
         keyring = _keys(home, passphrase_file) if home.keys.is_dir() else None
-        _show_verified(_verified(verify, home, keyring, users or []), as_json=as_json)
+        _show_verified(_verified(verify, home, keyring, user or []), as_json=as_json)
         return
-    request = _request(home, passphrase_file, users or [], from_file, wait=wait, replay=replay)
+    request = _request(home, passphrase_file, user or [], from_file, wait=wait, replay=replay)
     if not request.pseudonyms:
         _show_nobody(as_json=as_json)
         return
@@ -171,7 +170,7 @@ def _agree(request: Request, *, yes: bool, must_exist: bool) -> None:
     if yes and not must_exist:
         return
     from isthmus_client.forgetting import look, summed  # noqa: PLC0415 - keeps `--help` fast
-    from isthmus_client.forgetting.words import rows_in_words  # noqa: PLC0415
+    from isthmus_client.forgetting.words import counted, rows_in_words  # noqa: PLC0415
 
     rows = look(request)
     absent = sum(not each for each in rows)
@@ -188,11 +187,9 @@ def _agree(request: Request, *, yes: bool, must_exist: bool) -> None:
         raise ScenarioError(
             "there is nobody to ask whether to go on; nobody was forgotten", hint="add --yes"
         )
-    typer.echo(
-        f"Stored of {len(rows)} persons: {rows_in_words(summed(rows))}. Of {absent} of them "
-        "nothing is stored; they are kept away from later feeds too.",
-        err=True,
-    )
+    stored = f"Stored of {counted(len(rows), 'person')}: {rows_in_words(summed(rows))}."
+    more = f" Of {absent:,} nothing is stored; they are kept away all the same." if absent else ""
+    typer.echo(stored + more, err=True)
     if not typer.confirm("Remove all of it? That cannot be undone.", err=True):
         raise ScenarioError("the answer was no; nobody was forgotten")
 

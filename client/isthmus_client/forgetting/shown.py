@@ -6,14 +6,16 @@ from typing import Any
 
 from isthmus_client.forgetting.removing import Forgotten
 from isthmus_client.forgetting.verifying import Verified
-from isthmus_client.forgetting.words import rows_in_words
+from isthmus_client.forgetting.words import counted, rows_in_words
 
 
 def done_words(found: Forgotten) -> str:
     """What was removed, what is still owed, and where the receipts are."""
     persons, absent = len(found.receipts), sum(not each.removed for each in found.receipts)
-    who = "1 person is" if persons == 1 else f"{persons:,} persons are"
-    lines = [f"{who} forgotten. Removed: {rows_in_words(found.removed)}."]
+    are = "is" if persons == 1 else "are"
+    lines = [
+        f"{counted(persons, 'person')} {are} forgotten. Removed: {rows_in_words(found.removed)}."
+    ]
     if absent:
         lines.append(f"Nothing was stored of {absent:,} of them; they are kept away all the same.")
     lines += [f"The store is at generation {found.generation}.", "What is left:"]

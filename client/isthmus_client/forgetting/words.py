@@ -97,7 +97,9 @@ def _unprotected(owed: Owed) -> str:
 def _figures(owed: Owed) -> list[str]:
     if not owed.figures:
         return []
-    return [f"Evaluation figures over many users left {owed.figures:,} times without noise."]
+    return [
+        f"Evaluation figures over many users left {counted(owed.figures, 'time')} without noise."
+    ]
 
 
 def _heads(heads: Sequence[str]) -> str:
@@ -107,15 +109,17 @@ def _heads(heads: Sequence[str]) -> str:
 def _runs(runs: Sequence[Run]) -> str:
     """Such as `r1 (20 rounds, 2026-01-02T10:00:00Z to 2026-01-03T11:00:00Z)`."""
     return "; ".join(
-        f"{each.run} ({_count(each.rounds, 'round')}, {each.first} to {each.last})" for each in runs
+        f"{each.run} ({counted(each.rounds, 'round')}, {each.first} to {each.last})"
+        for each in runs
     )
 
 
 def rows_in_words(rows: Mapping[str, int]) -> str:
     """Such as `12 rows of events, 1 row of redemptions`."""
-    named = (f"{_count(count, 'row')} of {table}" for table, count in rows.items())
+    named = (f"{counted(count, 'row')} of {table}" for table, count in rows.items())
     return ", ".join(named) or "nothing"
 
 
-def _count(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """Such as `1 row` and `1,200 rows`."""
     return f"{number:,} {what}" + "s" * (number != 1)

@@ -95,7 +95,7 @@ def test_rounds_without_privacy_owe_a_new_training(tmp_path):
     said = " ".join(statements(owed))
     assert "autumn (2 rounds" in said
     assert "train the releases of these runs anew" in said
-    assert "left 1 times without noise" in said
+    assert "left 1 time without noise" in said
     assert find_owed(places(tmp_path, outbox=path), "own") == owed
 
 
