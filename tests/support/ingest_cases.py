@@ -37,8 +37,8 @@ def contract(folder, *, source="events.parquet", retention=0, **events):
     )
 
 
-def take_in(folder, its_contract, *, keys=KEYS, **options):
-    with Store.open(folder / "store", keys, writable=True) as store:
+def take_in(folder, its_contract, *, keys=KEYS, wait=0.0, **options):
+    with Store.open(folder / "store", keys, writable=True, wait=wait) as store:
         return ingest(its_contract, folder, store, Silent(), **{"now": NOW, **options})
 
 

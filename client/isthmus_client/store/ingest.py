@@ -102,10 +102,12 @@ class _Ingest:
         events = stage_events(task, items.items, people, staging, key)
         tables = take_tables(task, people, self._store.segments)
         taken = [*items.feeds, *events, *tables.feeds]
-        if self._unchanged(taken, tables):
+        if all(one.known for one in taken) and self._same(tables):
             return self._result(taken, 0)
         months = self._months(staging, events)
         refuse_bad(task, taken)
+        if all(self._nothing_new(one) for one in taken) and self._same(tables):
+            return self._result(taken, 0)
         self._commit(items, people, months, tables, taken)
         return self._result(taken, months.expired)
 
@@ -133,11 +135,20 @@ class _Ingest:
         days = contract.history.retention_days
         return self._task.now - days * DAY if days and contract.events.timed else NEVER
 
-    def _unchanged(self, taken: Sequence[Taken], tables: TablesTaken) -> bool:
-        """Whether every feed is known and nothing is to go."""
+    def _nothing_new(self, one: Taken) -> bool:
+        """Whether a feed was read again, for a reason such as unknown items, and in vain."""
+        record = self._task.record(one.table, one.feed.name)
+        return one.known or (
+            record is not None
+            and record.fingerprint == one.fingerprint
+            and (one.added, one.updated) == (0, 0)
+            and record.rejected == one.quarantine.counts()
+        )
+
+    def _same(self, tables: TablesTaken) -> bool:
+        """Whether all but the feeds is as it was, and nothing is too old to be kept."""
         return (
             self._before is self._store.manifest
-            and all(one.known for one in taken)
             and tables.files == self._before.tables
             and all(segment.first >= self._oldest() for segment in self._before.segments)
         )
@@ -165,7 +176,7 @@ class _Ingest:
                 reading={table: reading(contract, table) for table in ("events", "items")},
                 behaviours=contract.events.behaviours,
                 segments=months.segments,
-                feeds=self._records(taken),
+                feeds=self._records(taken, items.items.num_rows),
                 users=store.segments.write_table("users", users),
                 items=self._items(items),
                 sequences=store.segments.write("sequences", built.data),
@@ -183,13 +194,13 @@ class _Ingest:
             return self._before.items
         return self._store.segments.write_table("items", items.items)
 
-    def _records(self, taken: Sequence[Taken]) -> tuple[FeedRecord, ...]:
+    def _records(self, taken: Sequence[Taken], items: int) -> tuple[FeedRecord, ...]:
         """What is now known of all feeds that were ever taken in."""
         when = moment(self._task.now)
         found = {(record.table, record.name): record for record in self._before.feeds}
         for one in taken:
             if not one.known:
-                record = one.result().record(one.number, one.fingerprint, when)
+                record = one.result().record(one.number, one.fingerprint, items=items, taken=when)
                 found[one.table, one.feed.name] = record
         return tuple(found.values())
 
@@ -204,14 +215,15 @@ class _Ingest:
 
     def _result(self, taken: Sequence[Taken], expired: int) -> IngestResult:
         manifest = self._store.manifest
+        changed = manifest.generation != self._before.generation
         rejected = self._store.folder / quarantine.FOLDER / manifest.quarantine
         return IngestResult(
             feeds=tuple(one.result() for one in taken),
             generation=manifest.generation,
-            changed=manifest.generation != self._before.generation,
+            changed=changed,
             expired=expired,
             users=manifest.user_count,
             items=manifest.item_count,
             events=manifest.events,
-            quarantine=rejected if manifest.quarantine else None,
+            quarantine=rejected if changed and manifest.quarantine else None,
         )

@@ -19,7 +19,6 @@ from isthmus_client.store.quarantine import Quarantine
 from isthmus_client.store.reading import fingerprint
 from isthmus_client.store.result import FeedResult
 
-_MAY_PASS = {"unknown_item", "time_in_future"}  # reasons that go away without the feed changing
 _POLICY = {"forgotten", "out_of_retention"}  # rows that are rejected without a fault of the feed
 
 
@@ -67,12 +66,18 @@ class Task:
         records = (r for r in self.manifest.feeds if (r.table, r.name) == (table, name))
         return next(records, None)
 
-    def known(self, table: str, print_: str | None) -> bool:
-        """Whether a feed of this content was taken in, and nothing of it may be taken now."""
+    def known(self, table: str, print_: str | None, items: int) -> bool:
+        """Whether a feed of this content was taken in, and nothing more of it can be now."""
         if print_ is None:
             return False
         same = [r for r in self.manifest.feeds if (r.table, r.fingerprint) == (table, print_)]
-        return bool(same) and not any(_MAY_PASS & r.rejected.keys() for r in same)
+        return bool(same) and not any(_may_pass(r, items) for r in same)
+
+
+def _may_pass(record: FeedRecord, items: int) -> bool:
+    """Whether rows that were rejected might be good by now, though the feed is the same."""
+    unknown = "unknown_item" in record.rejected and items != record.items
+    return unknown or "time_in_future" in record.rejected
 
 
 @dataclass
@@ -131,18 +136,21 @@ class Taken:
         )
 
 
-def started(task: Task, table: str, numbers: dict[str, int] | None = None) -> list[Taken]:
+def started(
+    task: Task, table: str, *, items: int = 0, numbers: dict[str, int] | None = None
+) -> list[Taken]:
     """A table's feeds before any row is read.
 
     Args:
         task: the ingest.
         table: of the contract.
+        items: that are known by now.
         numbers: {name: number} of events feeds; new names are added.
     """
     found = []
     for feed in task.feeds(table):
         print_ = fingerprint(task.contract, table, feed.fingerprint)
-        known = task.known(table, print_)
+        known = task.known(table, print_, items)
         number = 0 if numbers is None or known else numbers.setdefault(feed.name, len(numbers))
         found.append(Taken(table, feed, number, Quarantine(table, feed.name), print_, known))
     return found

@@ -28,7 +28,7 @@ def stage_events(
         StoreError: staging cannot be written.
     """
     numbers = {r.name: r.number for r in task.manifest.feeds if r.table == "events"}
-    feeds = started(task, "events", numbers)
+    feeds = started(task, "events", items=items.num_rows, numbers=numbers)
     item = pa.array(range(items.num_rows), pa.int32())
     known = pa.table({"item_id": items["item_id"], "item": item})
     task.connection.register("known_items", known)

@@ -55,6 +55,7 @@ class FeedRecord(_Part):
         updated: rows that replaced an older one.
         already: rows that were in the store.
         rejected: {reason: rows}.
+        items: that were stored when it was read.
     """
 
     table: str
@@ -67,6 +68,7 @@ class FeedRecord(_Part):
     updated: int
     already: int
     rejected: dict[str, int]
+    items: int = 0
 
 
 class Manifest(_Part):
@@ -89,7 +91,8 @@ class Manifest(_Part):
         single_users: users with one event, whom sequences leave out.
         item_count: items.
         forgotten: pseudonyms, in hexadecimal, of persons who may not come back.
-        quarantine: name of the file of what the last ingest rejected; "" = nothing.
+        quarantine: name of the file of what the last ingest rejected; "" = nothing. Files of
+            earlier ones stay.
     """
 
     format: int = FORMAT

@@ -38,7 +38,7 @@ class FeedResult:
         """Rows rejected for any reason."""
         return sum((self.rejected or {}).values())
 
-    def record(self, number: int, fingerprint: str | None, taken: str) -> FeedRecord:
+    def record(self, number: int, fingerprint: str | None, *, items: int, taken: str) -> FeedRecord:
         """As the manifest keeps it."""
         return FeedRecord(
             table=self.table,
@@ -51,6 +51,7 @@ class FeedResult:
             updated=self.updated,
             already=self.already,
             rejected=self.rejected or {},
+            items=items,
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 import pyarrow as pa
 
-from isthmus.errors import DataInvalidError, DataMissingError, StoreError
+from isthmus.errors import DataInvalidError, DataMissingError, IsthmusError, StoreError
 from isthmus_client.relations import PlatformTables
 from isthmus_client.store import quarantine
 from isthmus_client.store.items import SCHEMA, catalogue
@@ -70,9 +70,16 @@ class Store:
             _make(folder)
         with held(folder, wait) if writable else nullcontext():
             store = cls(folder, keyring, load_manifest(folder, keyring))
-            if writable:
-                store.remove_orphans()
-            yield store
+            if not writable:
+                yield store
+                return
+            store.remove_orphans()
+            try:
+                yield store
+            except IsthmusError:  # a refusal, a full disk: give the space back at once
+                with suppress(StoreError):
+                    store.remove_orphans()
+                raise
 
     def commit(self, manifest: Manifest) -> None:
         """Make a generation the current one; only then the files of the old one go.
@@ -86,12 +93,14 @@ class Store:
 
     def remove_orphans(self) -> None:
         """Delete what no generation names: left by a killed writer, or replaced."""
-        keep = {FOLDER: self.manifest.files(), quarantine.FOLDER: {self.manifest.quarantine}}
+        named, rejected = self.manifest.files(), self.folder / quarantine.FOLDER
         try:
-            for name, files in keep.items():
-                for path in (self.folder / name).iterdir():
-                    if path.name not in files:
-                        path.unlink()
+            for path in (self.folder / FOLDER).iterdir():
+                if path.name not in named:
+                    path.unlink()
+            for path in rejected.iterdir():
+                if not path.stem.isdigit() or int(path.stem) > self.manifest.generation:
+                    path.unlink()
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
