@@ -111,7 +111,9 @@ def check_feeds(
         if statistics.events:
             server = None if server_time is None else _seconds(server_time)
             drafts += _judged(connection, contract, read, statistics, (_seconds(now), server))
-        findings = in_order([published(connection, masker, made) for made in drafts])
+        findings = in_order(
+            [published(connection, masker, made, users_known=read.users_known) for made in drafts]
+        )
     return Readiness(
         platform=contract.platform.name,
         time_zone=contract.platform.time_zone,
@@ -130,6 +132,7 @@ class _Read:
     tables: tuple[TableFacts, ...]
     drafts: list[Draft]
     looks: EventLooks
+    users_known: bool
 
 
 def _open(contract: Contract, name: str) -> Sequence[Feed]:
@@ -156,7 +159,8 @@ def _read(
     for name in tables_of(contract)[2:]:
         read[name] = read_optional(connection, contract, name, feeds[name], progress)
     drafts = [made for name, each in read.items() if name not in failed for made in each.drafts]
-    return _Read(tuple(each.facts for each in read.values()), drafts, looks)
+    users_known = judged and events.complete and "events" not in failed
+    return _Read(tuple(each.facts for each in read.values()), drafts, looks, users_known)
 
 
 def _judged(

@@ -65,11 +65,20 @@ def _event(
     return Seen(name, line, values)
 
 
-def published(connection: duckdb.DuckDBPyConnection, masker: Masker, made: Draft) -> Finding:
+def published(
+    connection: duckdb.DuckDBPyConnection, masker: Masker, made: Draft, *, users_known: bool
+) -> Finding:
     """The finding with its example as far as that may be shown.
 
+    Args:
+        connection: holds `user_ids`.
+        masker: of this report.
+        made: the finding.
+        users_known: whether all events feeds were read to their ends.
+
     Guarantees:
-        As `Masker.values`, for all users of the events feeds and of the optional tables.
+        As `Masker.values`, for all users of the events feeds. Where some of these could not be
+        read, nobody can tell whether a value is a user's id: then none is shown, only its place.
     """
 
     def is_user(value: str) -> bool:
@@ -78,6 +87,7 @@ def published(connection: duckdb.DuckDBPyConnection, masker: Masker, made: Draft
 
     if made.seen is None:
         return made.finding
-    values = masker.values(made.seen.values, is_user)
+    raw = made.seen.values if users_known else {}
+    values = masker.values(raw, is_user)
     example = Example(feed=made.seen.feed, line=made.seen.line, values=values)
     return made.finding.model_copy(update={"example": example})

@@ -56,10 +56,15 @@ _KNOWN_ITEMS: Final = """
 
 @dataclass(frozen=True)
 class TableReading:
-    """What reading one table gave."""
+    """What reading one table gave.
+
+    Attributes:
+        complete: whether each of its feeds was read to its end.
+    """
 
     facts: TableFacts
     drafts: list[Draft]
+    complete: bool
 
 
 @dataclass
@@ -151,7 +156,9 @@ def read_events(
             advance(1)
     mark_duplicate_events(connection, contract, "event_rows")
     facts = opened.intake.facts("event_rows")
-    reading = _closed(opened, facts) if judged else TableReading(facts, opened.drafts)
+    reading = (
+        _closed(opened, facts) if judged else TableReading(facts, opened.drafts, complete=False)
+    )
     return reading, looks
 
 
@@ -171,7 +178,7 @@ def read_optional(
             advance(1)
     facts = table.facts()
     reading = _closed(opened, facts)
-    return TableReading(facts, [*reading.drafts, *table.findings()])
+    return TableReading(facts, [*reading.drafts, *table.findings()], reading.complete)
 
 
 def _open(
@@ -214,4 +221,5 @@ def _closed(opened: _Opened, facts: TableFacts) -> TableReading:
     drafts += rejected_rows(intake, facts, opened.contract.limits.rejected_share)
     if not any(made.finding.severity == "error" for made in drafts):
         drafts += empty_feeds(facts, needed=table in {"items", "events"})
-    return TableReading(facts, drafts)
+    complete = len(opened.usable) == len(intake.feeds) and not any(e.broken for e in intake.feeds)
+    return TableReading(facts, drafts, complete)
