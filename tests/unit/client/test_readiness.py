@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from datetime import timedelta
 
 import numpy as np
@@ -11,6 +12,7 @@ from broken_feeds import FAULTS
 from healthy_shop import NOW, START, Shop, as_csv, stamp
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_pages import ROOT
 from page_checks import Balanced
 from pydantic import ValidationError
 from rich.console import Console
@@ -267,3 +269,13 @@ def test_every_code_says_what_it_means_and_what_to_do():
         assert known.code == code
         assert known.meaning.endswith(".")
         assert known.advice.endswith(".")
+
+
+def test_the_page_lists_every_code_as_it_is():
+    page = (ROOT / "docs" / "readiness.md").read_text().partition("\n## Every finding\n")[2]
+    headings = {"error": "Errors", "warning": "Warnings", "info": "Notes"}
+    for severity, heading in headings.items():
+        section = page.partition(f"\n### {heading}\n")[2].partition("\n###")[0]
+        listed = re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \|$", section, re.MULTILINE)
+        ours = [each for each in CODES.values() if each.severity == severity]
+        assert listed == [(each.code, each.meaning, each.advice) for each in ours]
