@@ -25,6 +25,7 @@ from isthmus_client.vector_cache import encode_cached
 from isthmus_simulations.scenarios.hostile import foreign_script, shuffle_items
 from isthmus_simulations.scenarios.limits import Limits, restrict
 from isthmus_simulations.scenarios.scenario import (
+    ContractPlatform,
     CopyPlatform,
     FilesPlatform,
     PlatformPlan,
@@ -82,6 +83,7 @@ def prepare(
     Raises:
         DataMissingError: data or an encoder is not there.
         DataInvalidError: data, the split's moments or an encoder's output are unusable.
+        FeedRefusedError: a platform's own tables are not fit for use.
     """
     chosen = scenario.quickened() if quick else scenario
     tables = _read(chosen.platforms, data, seed, progress)
@@ -137,7 +139,9 @@ def _read_one(plan: PlatformPlan, data: Path | None) -> PlatformTables:
     """A platform; what its reading found is told where a person can correct the files."""
     tables = read_source(plan, data)
     told = tuple(f"{plan.name}: {line}" for line in tables.warnings)
-    return replace(tables, warnings=told if isinstance(plan, FilesPlatform) else ())
+    return replace(
+        tables, warnings=told if isinstance(plan, FilesPlatform | ContractPlatform) else ()
+    )
 
 
 def _moments(plan: SplitPlan, histories: Sequence[Histories]) -> tuple[int, int] | None:

@@ -199,7 +199,7 @@ class FilesPlatform(_Platform):
     timed: bool = True
     timestamp_unit: Literal["s", "ms"] = "s"
 
-    def contract(self) -> Contract:
+    def as_contract(self) -> Contract:
         """The contract that these keys amount to.
 
         Raises:
@@ -224,11 +224,18 @@ class FilesPlatform(_Platform):
     @model_validator(mode="after")
     def _has_a_contract(self) -> Self:
         try:
-            self.contract()
+            self.as_contract()
         except ValidationError as error:
             lines = [f"{_key(e['loc'])}: {_plain(e['msg'])}" for e in error.errors()]
             raise ValueError("; ".join(lines)) from None
         return self
+
+
+class ContractPlatform(_Platform):
+    """A platform's own tables as its contract describes them."""
+
+    source: Literal["contract"]
+    contract: FilePath
 
 
 class CopyPlatform(_Platform):
@@ -251,6 +258,7 @@ PlatformPlan = Annotated[
     | Amazon2018Platform
     | OnlineRetailPlatform
     | FilesPlatform
+    | ContractPlatform
     | CopyPlatform,
     Field(discriminator="source"),
 ]

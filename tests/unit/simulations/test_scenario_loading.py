@@ -109,6 +109,21 @@ def test_all_mistakes_come_at_once_with_their_keys(tmp_path):
         assert part in message
 
 
+def test_columns_and_words_of_files_are_checked_by_the_contracts_model(tmp_path):
+    message = refusal(
+        tmp_path,
+        SHOP
+        + """
+        event_columns = { colour = "shade" }
+        item_columns = { titel = "name" }
+        """,
+    )
+    assert "platforms[1]: event_columns: " in message
+    assert "item_columns: " in message
+    assert "colour" in message
+    assert "titel" in message
+
+
 def test_platform_names_are_unique(tmp_path):
     assert "given twice: shop" in refusal(tmp_path, SHOP + SHOP)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tiny_encoder import save_tiny_encoder
 
-from isthmus.errors import DataInvalidError
+from isthmus.errors import DataInvalidError, FeedRefusedError
 from isthmus.progress import Silent
 from isthmus_client.text_encoder import HuggingFaceEncoder
 from isthmus_simulations.scenarios import load_scenario, prepare
@@ -72,6 +72,37 @@ def test_one_wall_clock_cut_for_all_at_the_quantiles_of_all_events(folder, encod
     parts = stall.split.train_stop - stall.histories.offsets[:-1]
     assert parts.tolist() == [22] * 3
     assert (stall.split.validation_stop - stall.split.train_stop).tolist() == [9] * 3
+
+
+def test_a_platform_may_be_given_by_its_contract(folder, encoder):
+    (folder / "shop").mkdir()
+    (folder / "shop" / "platform.toml").write_text(
+        '[platform]\nname = "other"\n'
+        '[events]\nsource = "../shop-events.csv"\n[items]\nsource = "../shop-items.csv"\n'
+    )
+    by_files = write_scenario(folder, options={"shop": ""})
+    (folder / "mine.toml").write_text(
+        'name = "mine"\n[[platforms]]\nname = "shop"\nsource = "contract"\n'
+        'contract = "shop/platform.toml"\n'
+    )
+    by_contract = load_scenario(folder / "mine.toml")
+    (one,), (other,) = (prepared(s, folder, encoder).platforms for s in (by_files, by_contract))
+    assert other.name == "shop"
+    assert other.catalogue.texts == one.catalogue.texts
+    assert other.histories.user_ids == one.histories.user_ids
+    for name in ("offsets", "items", "behaviours", "times"):
+        assert np.array_equal(getattr(other.histories, name), getattr(one.histories, name))
+
+
+def test_rows_that_break_a_rule_are_left_out_with_a_warning(folder, encoder):
+    events = folder / "shop-events.csv"
+    events.write_text(events.read_text() + "u1,elsewhere,2024-01-05\n" * 2)
+    result = prepared(write_scenario(folder), folder, encoder)
+    (told,) = result.warnings
+    assert told.startswith("shop: shop-events.csv: left out: 2 events are on an item")
+    events.write_text(events.read_text() + "u1,elsewhere,2024-01-05\n" * 20)
+    with pytest.raises(FeedRefusedError, match=r"more than 5\.00% of 162 rows"):
+        prepared(write_scenario(folder), folder, encoder)
 
 
 def test_explicit_dates(folder, encoder):

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import assert_never
 
 from isthmus.errors import ScenarioError
+from isthmus_client.contract.loading import load_contract
 from isthmus_client.reading import read_tables
 from isthmus_client.relations import PlatformTables
 from isthmus_simulations.scenarios.scenario import (
     Amazon2018Platform,
     AmazonP5Platform,
+    ContractPlatform,
     CopyPlatform,
     FilesPlatform,
     JourneyPlatform,
@@ -32,6 +34,7 @@ def read_source(plan: PlatformPlan, data: Path | None) -> PlatformTables:
     Raises:
         DataMissingError: a package, folder or file is not there.
         DataInvalidError, FeedRefusedError: the data breaks its contract.
+        ContractError: a platform's own contract is wrong.
         ScenarioError: the plan is a copy: whoever reads the original has its tables.
     """
     match plan:
@@ -44,7 +47,9 @@ def read_source(plan: PlatformPlan, data: Path | None) -> PlatformTables:
         case OnlineRetailPlatform():
             return read_online_retail(plan, data)
         case FilesPlatform():
-            return read_tables(plan.contract())
+            return read_tables(plan.as_contract())
+        case ContractPlatform():
+            return read_tables(load_contract(plan.contract))
         case CopyPlatform():
             raise ScenarioError(f"platform {plan.name} is a copy and has no source of its own")
     assert_never(plan)
