@@ -1,7 +1,7 @@
 """PostgreSQL and MySQL: one read-only transaction, its rows streamed as Arrow tables.
 
-PostgreSQL is read by ADBC, MySQL and MariaDB by PyMySQL under SQLAlchemy. Both are imported only
-where such a source is named: they come with the extra `sources`.
+PostgreSQL is read by ADBC, MySQL and MariaDB by PyMySQL; SQLAlchemy reads their URLs. They are
+imported only where such a source is named, and come with the extra `sources`.
 
 Guarantees:
     - Each transaction is declared read-only before the query: the server refuses whatever writes.
@@ -11,7 +11,7 @@ Guarantees:
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from typing import Any, Final
@@ -27,6 +27,14 @@ from isthmus_client.feeds.table_feed import Reader
 
 _CONNECT: Final = 10  # seconds until a server that does not answer is given up
 _LOCK: Final = 30  # seconds to wait for somebody else's lock
+_ROWS: Final = 16_384  # of MySQL that are held as Python values at a time
+_BEGIN: Final = (
+    "SET time_zone = '+00:00'",
+    f"SET innodb_lock_wait_timeout = {_LOCK}",
+    f"SET lock_wait_timeout = {_LOCK}",
+    "SET SESSION TRANSACTION READ ONLY",
+    "START TRANSACTION READ ONLY",
+)
 _PORTS: Final = {"postgresql": 5432, "mysql": 3306}
 
 # Codes of MySQL's protocol for types of columns; all others become text.
@@ -178,28 +186,33 @@ class _MySQL:
 
     def columns(self) -> tuple[str, ...]:
         """As `Reader.columns` says."""
-        with self._connection() as connection:
-            sql = selection(["*"], self._source) + " LIMIT 0"
-            return tuple(name for name, *_ in connection.exec_driver_sql(sql).cursor.description)
+        with self._cursor() as cursor:
+            cursor.execute(selection(["*"], self._source) + " LIMIT 0")
+            return tuple(name for name, *_ in cursor.description)
 
     def tables(self, columns: Sequence[str], rows: int) -> Iterator[pa.Table]:
         """As `Reader.tables` says.
 
         DECIMAL is text, exactly as stored; TIMESTAMP is in UTC; binary values are hexadecimal.
-        A query is sent as it is, since MySQL forgets the order of a query within another.
+        A query is sent as it is, since MySQL forgets the order of a query within another. Who
+        stops early waits until the driver has thrown away the rows that are left: MySQL's protocol
+        knows no other end.
         """
         self._dates_of_zero = 0
         shown = [identifier(name, "`") for name in columns]
-        sql = selection(shown, self._source) if self._table.table else self._query()
-        with self._connection() as connection:
-            result = connection.exec_driver_sql(sql)
-            kinds = [(name, int(code)) for name, code, *_ in result.cursor.description]
-            while part := result.fetchmany(rows):
-                values = dict(
-                    zip((name for name, _ in kinds), zip(*part, strict=True), strict=True)
-                )
-                made = {name: self._array(name, code, values[name]) for name, code in kinds}
-                yield pa.table(made) if columns else pa.table({"1": made.popitem()[1]})
+        with self._cursor() as cursor:
+            cursor.execute(selection(shown, self._source) if self._table.table else self._query())
+            while part := cursor.fetchmany(min(rows, _ROWS)):
+                yield self._as_table(cursor.description, part)
+
+    def _as_table(self, description: Sequence[Any], rows: Sequence[Any]) -> pa.Table:
+        columns = zip(*rows, strict=True)
+        return pa.table(
+            {
+                name: self._array(name, int(code), values)
+                for (name, code, *_), values in zip(description, columns, strict=True)
+            }
+        )
 
     def _query(self) -> str:
         return self._source.removeprefix("(\n").removesuffix("\n) AS source")
@@ -230,40 +243,34 @@ class _MySQL:
         return found
 
     @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        """A connection whose transactions are read-only, by a cursor that streams."""
+    def _cursor(self) -> Iterator[Any]:
+        """A cursor in a read-only transaction that leaves the rows at the server."""
         try:
             import pymysql  # noqa: PLC0415 - only where such a database is read
-            import sqlalchemy as sa  # noqa: PLC0415 - the same
+            from pymysql.cursors import SSCursor  # noqa: PLC0415 - the same
         except ImportError:
             raise _not_installed() from None
-        own = {} if self._password.value else {"read_default_file": "~/.my.cnf"}
-        options = {"connect_timeout": _CONNECT, "charset": "utf8mb4", **own}
-        engine = sa.create_engine(self._url, connect_args=options, poolclass=sa.pool.NullPool)
         try:
-            connection = engine.connect()
-        except (sa.exc.SQLAlchemyError, pymysql.Error, OSError) as error:
+            connection = pymysql.connect(**self._arguments(), cursorclass=SSCursor)
+        except (pymysql.Error, OSError) as error:
             raise unreachable(self._place, str(error)) from None
-        with connection:
-            try:
-                _begin(connection.exec_driver_sql)
-                yield connection.execution_options(stream_results=True, no_parameters=True)
-            except sa.exc.DBAPIError as error:
-                raise _mysql_failed(self._place, error.orig) from None
-            except (pymysql.Error, OSError) as error:
-                raise _mysql_failed(self._place, error) from None
+        try:
+            with closing(connection), connection.cursor() as cursor:
+                for statement in _BEGIN:
+                    cursor.execute(statement)
+                yield cursor
+        except (pymysql.Error, OSError) as error:
+            raise _mysql_failed(self._place, error) from None
+
+    def _arguments(self) -> dict[str, Any]:
+        """Of the driver; `~/.my.cnf` may know a password where none is given."""
+        _, arguments = self._url.get_dialect()().create_connect_args(self._url)
+        own = {} if self._password.value else {"read_default_file": "~/.my.cnf"}
+        return {"connect_timeout": _CONNECT, "charset": "utf8mb4", **own, **arguments}
 
 
-def _begin(execute: Callable[[str], Any]) -> None:
-    execute("SET time_zone = '+00:00'")
-    execute(f"SET innodb_lock_wait_timeout = {_LOCK}")
-    execute(f"SET lock_wait_timeout = {_LOCK}")
-    execute("SET SESSION TRANSACTION READ ONLY")
-    execute("START TRANSACTION READ ONLY")
-
-
-def _mysql_failed(place: str, error: BaseException | None) -> IsthmusError:
-    code, said = (*(error.args if error else ()), "", "")[:2]
+def _mysql_failed(place: str, error: Exception) -> IsthmusError:
+    code, said = (*error.args, "", "")[:2]
     return failed(place, str(code), str(said))
 
 

@@ -18,6 +18,7 @@ _CLOSED: Final = {  # a query may read this file and nothing else
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
+    "temp_directory": "",  # a large sort fails rather than leave rows on the disk
 }
 _AS_IT_IS: Final = ("VARCHAR", "ENUM", "BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT",
                     "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "FLOAT", "DOUBLE", "DECIMAL",
