@@ -14,6 +14,7 @@ from isthmus.cli_options import CORES, count, file, names, switch, text
 from isthmus.console import progress_for, publish_json
 from isthmus.errors import ScenarioError
 from isthmus_simulations.cli_benchmark_dp import dp
+from isthmus_simulations.cli_benchmark_ingest import ingest
 from isthmus_simulations.cli_benchmark_newcomer import newcomer
 from isthmus_simulations.cli_benchmark_privacy import privacy
 from isthmus_simulations.cli_benchmark_training import training
@@ -36,6 +37,7 @@ def _root() -> None:
 
 
 app.command()(dp)
+app.command()(ingest)
 app.command()(newcomer)
 app.command()(privacy)
 app.command()(training)

@@ -6,6 +6,7 @@ refusal at any point leaves the generation before, and the same call again does 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -73,8 +74,14 @@ def ingest(
     require_same_reading(contract, before)
     with connect() as connection:
         connection.execute(NO_SPILL)
+        connection.execute(f"SET threads = {_cores()}")
         task = Task(contract, folder, before, connection, now, accept_rejected, progress)
         return _Ingest(task, store, most).run()
+
+
+def _cores() -> int:
+    """Those that this process may use; DuckDB counts all that there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _emptied(manifest: Manifest) -> Manifest:
