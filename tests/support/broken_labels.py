@@ -16,12 +16,12 @@ def with_labels(shop, later: timedelta):
         row["returned"], row["returned_at"] = "yes", stamp(moment_of(row) + later)
 
 
-@fault({("label_after_cut", "events"): (16, None), ("extra_column", "events"): (2, None)})
+@fault({("label_after_cut", "events"): (16, None)})
 def labels_known_after_the_cut(shop):
     with_labels(shop, timedelta(days=7))
 
 
-@fault({("label_before_event", "events"): (152, 2), ("extra_column", "events"): (2, None)})
+@fault({("label_before_event", "events"): (152, 2)})
 def labels_known_before_their_event(shop):
     with_labels(shop, -timedelta(days=3))
 

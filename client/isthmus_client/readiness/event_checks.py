@@ -143,9 +143,10 @@ def _amounts(
                 if table == "events"
                 else _item_seen(connection, condition)
             )
+            what = f"{count:,} of {total:,} {words}"
             findings.append(
                 draft(
-                    code, table, f"{count:,} {words}", column="price", count=count, of=total,
+                    code, table, what, column="price", count=count, of=total,
                     seen=seen,
                 )
             )  # fmt: skip

@@ -26,12 +26,9 @@ def read_header(contract: Contract, table: str, feed: Feed) -> list[Draft]:
         return [_wrong_delimiter(table, feed)]
     if faults and not is_header(contract, table, feed):
         return [_no_header(table, feed)]
-    findings = [_fault(table, feed, fault) for fault in faults]
-    return [
-        *findings,
-        *_labels(contract, table, feed),
-        *_extra(table, feed, {*theirs.values(), *(fault.suggestion for fault in faults)}),
-    ]
+    known = {*theirs.values(), *(fault.suggestion for fault in faults), *_asked(contract, table)}
+    found = [_fault(table, feed, fault) for fault in faults]
+    return [*found, *_labels(contract, table, feed), *_extra(table, feed, known)]
 
 
 def mapped(contract: Contract, table: str, feed: Feed) -> dict[str, str]:
@@ -129,11 +126,14 @@ def _fault(table: str, feed: Feed, fault: ColumnFault) -> Draft:
     return draft("missing_column", table, what, column=fault.column, count=1, seen=Seen(feed.name))
 
 
+def _asked(contract: Contract, table: str) -> list[str]:
+    """Columns of the events that `labels` names, each once."""
+    labels = contract.events.labels if table == "events" else {}
+    return list(dict.fromkeys(name for pair in labels.items() for name in pair))
+
+
 def _labels(contract: Contract, table: str, feed: Feed) -> list[Draft]:
     """Columns that `labels` names and the feed lacks."""
-    if table != "events":
-        return []
-    asked = [name for pair in contract.events.labels.items() for name in pair]
     return [
         draft(
             "missing_column",
@@ -144,7 +144,7 @@ def _labels(contract: Contract, table: str, feed: Feed) -> list[Draft]:
             count=1,
             seen=Seen(feed.name),
         )
-        for name in dict.fromkeys(asked)
+        for name in _asked(contract, table)
         if name not in feed.columns
     ]
 

@@ -159,7 +159,7 @@ class OptionalTable:
             draft(
                 code,
                 table,
-                f"{count:,} {WORDS[code]}",
+                f"{count:,} of {facts.read:,} {WORDS[code]}",
                 column=_column_of(table, code),
                 count=count,
                 of=facts.read,

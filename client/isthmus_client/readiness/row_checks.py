@@ -26,7 +26,7 @@ def rejected_rows(intake: Intake, facts: TableFacts, limit: float) -> list[Draft
             draft(
                 reason,
                 facts.name,
-                f"{count:,} {rule.what if rule else WORDS[reason]}",
+                f"{count:,} of {facts.read:,} {rule.what if rule else WORDS[reason]}",
                 column=rule.column if rule else place[1],
                 count=count,
                 of=facts.read,
