@@ -13,6 +13,7 @@ from isthmus_client.feeds.text_source import TextSource
 
 _DELIMITERS: Final = ",;\t|"
 _SUSPECT: Final = ",;\t|:^~"  # in the name of an only column they are likely the delimiter
+_NEVER: Final = '"\r\n\0'
 _LOOKED_AT: Final = 100  # rows
 _ENOUGH: Final = 0.5  # of these rows; what divides fewer of them is within a text by chance
 NAMED: Final = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "space"}
@@ -37,8 +38,14 @@ def find_header(text: TextSource, delimiter: str) -> Header:
     """The header, by the delimiter given, or by the one that fits the first rows best.
 
     Raises:
-        DataInvalidError: the header is not of the encoding, or a name is blank or repeated.
+        DataInvalidError: the header is not of the encoding, a name is blank or repeated, or the
+            delimiter given cannot be one.
     """
+    if delimiter and (delimiter in _NEVER or delimiter.isalnum()):
+        raise DataInvalidError(
+            f"{delimiter!r} cannot be the delimiter of a CSV file",
+            hint='leave `delimiter` out to have it found, or give one such as ";"',
+        )
     lines = _lines(text)
     found = delimiter or _best(lines)
     try:

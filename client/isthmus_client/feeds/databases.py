@@ -63,10 +63,12 @@ def open_database(scheme: str, table: Table, password: Password) -> Reader:
     try:
         url = make_url(table.source)
     except (ArgumentError, ValueError):
+        url = None  # the error would repeat it
+    if url is None:
         raise DataInvalidError(
             f"the {scheme} URL is not well formed",
             hint=f"write it as {scheme}://user@host:{_PORTS[scheme]}/database",
-        ) from None
+        )
     if url.password is not None:
         raise DataInvalidError(
             f"the {scheme} URL holds a password",

@@ -70,6 +70,12 @@ def test_a_wrong_delimiter_is_noted(tmp_path):
     assert notes == {}
 
 
+@pytest.mark.parametrize("delimiter", ['"', "\n", "\r", "\0", "a"])
+def test_what_cannot_divide_is_refused(tmp_path, delimiter):
+    with pytest.raises(DataInvalidError, match="cannot be the delimiter"):
+        read(tmp_path, "a,b\n", delimiter=delimiter)
+
+
 def test_a_byte_order_mark_is_left_out_and_noted(tmp_path):
     rows, told, notes = read(tmp_path, b"\xef\xbb\xbfa,b\n1,2\n")
     assert (rows, told) == ([("1", "2", 2)], [])
