@@ -26,26 +26,27 @@ from isthmus_client.rows import (
     mark_duplicate_items,
     require_columns,
 )
-from isthmus_client.rows.duplicates import EVENT_KEY
+from isthmus_client.rows.duplicates import EVENT_KEY, compares_events
 from isthmus_client.rows.tally import Tally
 
 NO_SPILL: Final = "SET temp_directory = ''"  # DuckDB would write what is too large in the clear
 _ITEM_COLUMNS: Final = ("item_id", "text", "category", "price", "reason", "column", "line")
-_EVENT_COLUMNS: Final = (*EVENT_KEY, "reason", "column", "line")
+_EVENT_COLUMNS: Final = ("user_id", "item_id", "time", "behaviour", "line")
+_COMPARED_COLUMNS: Final = (*EVENT_KEY, "reason", "column", "line")
 
 _KNOWN: Final = """
     CREATE TEMP TABLE known_items AS
     SELECT item_id, (row_number() OVER (ORDER BY item_id) - 1)::INTEGER AS item
-    FROM judged_items WHERE reason IS NULL
+    FROM judged_items
 """
 _ITEMS: Final = """
     CREATE TEMP VIEW items AS
-    SELECT item_id, text, category, price FROM judged_items WHERE reason IS NULL
+    SELECT item_id, text, category, price FROM judged_items
 """
 _EVENTS: Final = """
     CREATE TEMP VIEW events AS
     SELECT user_id, item_id, time, behaviour, feed::BIGINT * (1::BIGINT << 40) + line AS row
-    FROM judged_events WHERE reason IS NULL
+    FROM judged_events
 """
 
 
@@ -103,7 +104,7 @@ def read_platform(
 def _items(
     connection: duckdb.DuckDBPyConnection, contract: Contract, feeds: Sequence[Feed]
 ) -> list[Tally]:
-    """Make `judged_items`, without the rows that are out by themselves."""
+    """Make `judged_items`, without the rows that are out."""
     tallies, parts = [], []
     for number, feed in enumerate(feeds):
         judge = ItemJudge(connection, contract, feed.columns)
@@ -111,26 +112,35 @@ def _items(
         for batch in feed.batches(judge.columns, tally.malformed):
             accepted = tally.take(judge.judge(batch)).select(_ITEM_COLUMNS)
             parts.append(_of_feed(accepted, number))
-    _create(connection, "judged_items", parts, ItemJudge.SCHEMA, _ITEM_COLUMNS)
+    rows = _together(parts, ItemJudge.SCHEMA, _ITEM_COLUMNS)
+    connection.from_arrow(rows).create("judged_items")
     mark_duplicate_items(connection, "judged_items")
     _count_marked(connection, "judged_items", tallies)
+    connection.execute("DELETE FROM judged_items WHERE reason IS NOT NULL")
     return tallies
 
 
 def _events(
     connection: duckdb.DuckDBPyConnection, contract: Contract, feeds: Sequence[Feed], now: int
 ) -> list[Tally]:
-    """Make `judged_events`, without the rows that are out by themselves."""
+    """Make `judged_events`, without the rows that are out."""
+    compared = compares_events(contract)
+    columns = _COMPARED_COLUMNS if compared else _EVENT_COLUMNS
     tallies, parts = [], []
     for number, feed in enumerate(feeds):
         judge = EventJudge(connection, contract, feed.columns, now=now)
         tallies.append(tally := Tally("events", feed.name))
         for batch in feed.batches(judge.columns, tally.malformed):
-            accepted = tally.take(judge.judge(batch)).select(_EVENT_COLUMNS)
+            accepted = tally.take(judge.judge(batch)).select(columns)
             parts.append(_of_feed(accepted, number))
-    _create(connection, "judged_events", parts, EventJudge.SCHEMA, _EVENT_COLUMNS)
+    rows = _together(parts, EventJudge.SCHEMA, columns)
+    if not compared:  # then nothing is to be written into them, and they are not copied
+        connection.register("judged_events", rows)
+        return tallies
+    connection.from_arrow(rows).create("judged_events")
     mark_duplicate_events(connection, contract, "judged_events")
     _count_marked(connection, "judged_events", tallies)
+    connection.execute("DELETE FROM judged_events WHERE reason IS NOT NULL")
     return tallies
 
 
@@ -139,16 +149,9 @@ def _of_feed(judged: pa.Table, number: int) -> pa.Table:
     return judged.append_column("feed", pa.repeat(pa.scalar(number, pa.int32()), judged.num_rows))
 
 
-def _create(
-    connection: duckdb.DuckDBPyConnection,
-    name: str,
-    parts: Sequence[pa.Table],
-    schema: pa.Schema,
-    columns: Sequence[str],
-) -> None:
-    """A table of all parts; an empty one where there are none."""
-    empty = _of_feed(schema.empty_table().select(columns), 0)
-    connection.from_arrow(pa.concat_tables([empty, *parts])).create(name)
+def _together(parts: Sequence[pa.Table], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+    """All parts as one; with no row where there are none."""
+    return pa.concat_tables([_of_feed(schema.empty_table().select(columns), 0), *parts])
 
 
 def _count_marked(

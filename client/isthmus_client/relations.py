@@ -29,10 +29,14 @@ _ITEM_ROWS = """
         (row_number() OVER (ORDER BY item_id) - 1)::INTEGER AS item
     FROM items
 """
+_USER_COUNTS = """
+    CREATE TEMP TABLE user_counts AS
+    SELECT user_id, count(*) AS events FROM events GROUP BY user_id
+"""
 _USER_ROWS = """
     CREATE TEMP TABLE user_rows AS
     SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS user_row
-    FROM events GROUP BY user_id HAVING count(*) > 1
+    FROM user_counts WHERE events > 1
 """
 _SORTED_EVENTS = """
     SELECT user_row, item, behaviour::TINYINT AS behaviour, time
@@ -77,10 +81,11 @@ def collect(connection: duckdb.DuckDBPyConnection, *, name: str, timed: bool) ->
         DataInvalidError: no user has two events.
     """
     connection.execute(_ITEM_ROWS)
+    connection.execute(_USER_COUNTS)
     connection.execute(_USER_ROWS)
     catalogue = _catalogue(connection)
     histories = _histories(connection, timed=timed)
-    (users,) = _one(connection, "SELECT count(DISTINCT user_id) FROM events")
+    (users,) = _one(connection, "SELECT count(*) FROM user_counts")
     if not histories.users:
         raise DataInvalidError(
             f"{name}: each of the {users} users has a single event",

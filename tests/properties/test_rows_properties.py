@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from slow_judge import judge_event, judge_item
 
 from isthmus_client.contract.model import Contract
+from isthmus_client.feeds import Malformed
 from isthmus_client.relations import connect
 from isthmus_client.rows import EventJudge, ItemJudge
+from isthmus_client.rows.tally import Tally
 
 NOW = 1_717_171_717
 KNOWN = {"a": 3, "7": 5, "00123": 8, "é": 13, "true": 21, "-4": 34}
@@ -218,3 +220,17 @@ def test_what_is_accepted_keeps_every_promise(connection, batch, agreed):
         assert row["price"] is None or (math.isfinite(row["price"]) and row["price"] >= 0)
         assert row["quantity"] is None or 0 < row["quantity"] < math.inf
         assert row["rating"] is None or math.isfinite(row["rating"])
+
+
+@SETTINGS
+@given(batches=st.lists(tables(), max_size=3), agreed=CONTRACTS, lines=st.integers(0, 3))
+def test_every_row_is_counted_once(connection, batches, agreed, lines):
+    tally, accepted = Tally("events", "feed"), 0
+    for line in range(lines):
+        tally.malformed(Malformed(line + 90, "ragged", "3 fields instead of 4"))
+    for batch in batches:
+        judge = EventJudge(connection, agreed, batch.schema.names, now=NOW)
+        accepted += tally.take(judge.judge(batch)).num_rows
+    rejected = sum(one.count for one in tally.rejected.values())
+    assert tally.read == accepted + rejected == lines + sum(batch.num_rows for batch in batches)
+    assert len(tally.lines()) == len(tally.rejected)

@@ -35,6 +35,15 @@ _MARK: Final = """
 """
 
 
+def compares_events(contract: Contract) -> bool:
+    """Whether events are looked at for repeats.
+
+    Where events have no times they never are: a user who did the same thing twice would look like
+    a repeated row.
+    """
+    return contract.events.duplicates == "reject" and contract.events.timed
+
+
 def mark_duplicate_events(
     connection: duckdb.DuckDBPyConnection,
     contract: Contract,
@@ -45,8 +54,7 @@ def mark_duplicate_events(
 ) -> None:
     """Give accepted events that repeat an earlier one the reason `duplicate_event`.
 
-    Nothing happens where the contract keeps duplicates, or where events have no times: without
-    them a user who did the same thing twice looks like a repeated row.
+    Nothing happens where `compares_events` says so.
 
     Args:
         connection: holds the table.
@@ -55,7 +63,7 @@ def mark_duplicate_events(
         key: what must be equal.
         order: the first row by these columns stays.
     """
-    if contract.events.duplicates == "reject" and contract.events.timed:
+    if compares_events(contract):
         _mark(connection, table, ("duplicate_event", ""), key, order)
 
 
