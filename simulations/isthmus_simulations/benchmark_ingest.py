@@ -10,11 +10,12 @@ from typing import Final
 
 from isthmus.progress import Progress
 from isthmus_simulations.benchmark_ingest_data import write_platform
-from isthmus_simulations.benchmark_ingest_work import Figures, Work, measured
+from isthmus_simulations.benchmark_ingest_work import WARM_UP, Figures, Work, measured
 
 LEAST_PER_SECOND: Final = 1_000_000  # events a second of one core, from Parquet to sequences
 MOST_OF_SCAN: Final = 4.0  # CPU seconds of an ingest over those of the scan and sort
 MOST_MEGABYTES: Final = 2048.0  # of an ingest, above what stood before it
+FEW: Final = 1000  # events on which every process warms up
 WORKS: Final[tuple[Work, ...]] = ("scan", "ingest", "sequences", "open")
 
 
@@ -98,6 +99,7 @@ def compare_ingest(
         ):
             folder = Path(name)
             write_platform(folder, size, seed)
+            write_platform(folder / WARM_UP, FEW, seed)
             for count in threads:
                 speed = Speed(size, count)
                 for _ in range(rounds):

@@ -27,6 +27,7 @@ def write_platform(folder: Path, events: int, seed: int) -> None:
 
     Ids are text, times timestamps without a zone; there are a behaviour, a price and a quantity.
     """
+    folder.mkdir(exist_ok=True)
     random = np.random.default_rng(seed)
     users = max(events // EVENTS_OF_A_USER, 1)
     ids = pa.array([f"customer-{n:08d}" for n in random.permutation(users)])

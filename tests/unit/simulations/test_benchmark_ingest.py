@@ -46,6 +46,7 @@ def test_the_best_round_counts_and_goals_are_judged():
     ]
 
 
+@pytest.mark.slow
 def test_the_command_measures_every_work(tmp_path, capsys):
     out = tmp_path / "speed.json"
     arguments = ["--events", "5003", "--threads", "1", "--rounds", "1", "--json"]
