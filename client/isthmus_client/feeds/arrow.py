@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from isthmus.errors import DataInvalidError
 from isthmus_client.feeds.batching import check_columns, in_batches, numbered
 from isthmus_client.feeds.feed import BATCH_ROWS, OnMalformed
+from isthmus_client.feeds.text_check import valid_text
 
 
 @dataclass(frozen=True)
@@ -55,18 +57,19 @@ class ArrowFeed:
     def batches(
         self,
         columns: Sequence[str],
-        on_malformed: OnMalformed,  # noqa: ARG002 - a table in memory has no such lines
+        on_malformed: OnMalformed,
         *,
         rows: int = BATCH_ROWS,
     ) -> Iterator[pa.RecordBatch]:
-        """As `Feed.batches` says.
+        """As `Feed.batches` says; text that is not UTF-8 is malformed.
 
         Raises:
             DataInvalidError: a wanted column is not there.
         """
         check_columns(self.name, self.columns, columns)
         lines = np.arange(1, self.table.num_rows + 1, dtype=np.int64)
-        yield from in_batches([numbered(plain(self.table.select(list(columns))), lines)], rows)
+        chosen = numbered(plain(self.table.select(list(columns))), lines)
+        yield from in_batches([valid_text(chosen, on_malformed)], rows)
 
 
 def check_names(name: str, columns: Sequence[str]) -> None:
@@ -86,12 +89,20 @@ def check_names(name: str, columns: Sequence[str]) -> None:
 def plain(table: pa.Table) -> pa.Table:
     """The table without the types that hold the same values in another way.
 
-    Large text, text views and dictionaries of text become text; extension types what they store.
+    Large text, text views and dictionaries of text become text, and so do bytes of any length,
+    which is how some writers of Parquet store text; extension types become what they store. It is
+    not looked at whether the text is UTF-8.
     """
     kinds = [_plain_type(field.type) for field in table.schema]
-    if kinds == table.schema.types:
-        return table
-    return table.cast(pa.schema(list(zip(table.column_names, kinds, strict=True))))
+    columns = [
+        column if column.type == kind else column.cast(options=_unseen(kind))
+        for column, kind in zip(table.columns, kinds, strict=True)
+    ]
+    return pa.table(columns, names=table.column_names) if columns else table
+
+
+def _unseen(kind: pa.DataType) -> pc.CastOptions:
+    return pc.CastOptions(kind, allow_invalid_utf8=True)
 
 
 def _plain_type(kind: pa.DataType) -> pa.DataType:
@@ -99,8 +110,11 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
         return _plain_type(kind.value_type)
     if isinstance(kind, pa.BaseExtensionType):
         return _plain_type(kind.storage_type)
-    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return pa.string()
-    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
-        return pa.binary()
-    return kind
+    is_text = (
+        pa.types.is_large_string(kind)
+        or pa.types.is_string_view(kind)
+        or pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_binary_view(kind)
+    )
+    return pa.string() if is_text else kind

@@ -164,16 +164,17 @@ def test_parquet_types_are_plain_and_bad_text_is_malformed(tmp_path):
         "word": pa.array(["view", "view", None, "buy"]).dictionary_encode(),
         "long": pa.array(["a", "b", "c", None], pa.large_string()),
         "a.b": pa.array([1, 2, 3, 4], pa.int16()),
+        "bytes": pa.array([b"x", b"y", b"z", "漢".encode()], pa.binary()),
     })  # fmt: skip
     pq.write_table(table, tmp_path / "t.parquet")
     (feed,) = open_feeds(Table(source="t.parquet"), tmp_path)
     malformed = []
-    (batch,) = feed.batches(("a.b", "word", "text", "long"), malformed.append)
-    assert batch.schema.types == [pa.int16(), *[pa.string()] * 3, pa.int64()]
+    (batch,) = feed.batches(("a.b", "word", "text", "long", "bytes"), malformed.append)
+    assert batch.schema.types == [pa.int16(), *[pa.string()] * 4, pa.int64()]
     assert [tuple(row.values()) for row in batch.to_pylist()] == [
-        (1, "view", "fine", "a", 1),
-        (3, None, None, "c", 3),
-        (4, "buy", "漢", None, 4),
+        (1, "view", "fine", "a", "x", 1),
+        (3, None, None, "c", "z", 3),
+        (4, "buy", "漢", None, "漢", 4),
     ]
     assert [(each.line, each.reason) for each in malformed] == [(2, "encoding")]
 

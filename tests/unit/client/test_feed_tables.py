@@ -1,6 +1,7 @@
 """Databases as feeds, as far as no server is needed: SQL, passwords, errors, a DuckDB file."""
 
 import datetime as dt
+import subprocess
 import sys
 
 import duckdb
@@ -167,6 +168,20 @@ def test_without_drivers_their_extra_is_named(tmp_path, monkeypatch, scheme):
 def test_without_one_driver_the_extra_is_named(tmp_path, monkeypatch, scheme, driver):
     monkeypatch.setitem(sys.modules, driver, None)
     assert fault_of_driver(tmp_path, source=f"{scheme}://me@db/shop", table="t")
+
+
+def test_no_driver_is_loaded_where_none_is_needed(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    program = (
+        "import sys, pathlib; from isthmus_client.feeds import open_feeds;"
+        "from isthmus_client.contract.model import Table;"
+        "open_feeds(Table(source='t.csv'), pathlib.Path());"
+        "print(*({'adbc_driver_manager', 'fsspec', 'pymysql', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "\n"
 
 
 def fault_of_driver(folder, **options):
