@@ -36,6 +36,7 @@ WORDS = {
     "README.md": "This page",
     "pyproject.toml": "Packaging, dependencies, the floors, every tool's settings",
     "client/isthmus_client/templates": "Pages, and the text of a new platform.toml",
+    "docs/forgetting.md": "A person deleted: what goes, what stays, what is owed, receipts",
     "docs/no-harm.md": "The gate, its certificate, hostile members and aggregation rules",
     "docs/platform-contract.md": "platform.toml: tables, columns, words, times, what may be kept",
     "docs/platform-keys.md": "A platform's keys: what each does, its mode, its backup",

@@ -60,7 +60,7 @@ def filled(folder, rows=ROWS, without=()):
     write_events(folder, [row for row in rows if row[0] not in without])
     write_tables(folder, without)
     found = full_contract(folder)
-    take_in(folder, found)
+    take_in(folder, found, accept_rejected=True)
     return found
 
 
@@ -81,12 +81,12 @@ def places(folder, **named):
     return Places(**{"ledger_named": "ledger" in named, **found, **named})
 
 
-def request(folder, *ids, keys=KEYS):
-    return Request(Home(folder / "platform.toml"), keys, hashed(*ids))
+def request(folder, *ids, keys=KEYS, wait=0.0):
+    return Request(Home(folder / "platform.toml"), keys, hashed(*ids), wait)
 
 
-def forgotten(folder, *ids, now=NOW, **named):
-    return forget(request(folder, *ids), places(folder, **named), Silent(), now=now)
+def forgotten(folder, *ids, now=NOW, wait=0.0, **named):
+    return forget(request(folder, *ids, wait=wait), places(folder, **named), Silent(), now=now)
 
 
 def optional_tables(folder, keys=KEYS):
