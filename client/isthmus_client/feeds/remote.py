@@ -13,6 +13,7 @@ from __future__ import annotations
 import glob
 import io
 from collections.abc import Callable
+from functools import partial
 from pathlib import PurePosixPath
 from typing import IO, Any, Final
 
@@ -109,7 +110,10 @@ class _Handle(io.RawIOBase):
     """A remote file whose errors are OSErrors that name nothing but their kind."""
 
     def __init__(self, system: Any, path: str) -> None:
-        self._handle = _quietly(system.open, path, "rb")
+        # A web server need not know how to send a part of a file; only Parquet has to jump about.
+        streamed = "://" in path and not shown(path).lower().endswith((".parquet", ".pq"))
+        options = {"block_size": 0} if streamed else {}
+        self._handle = _quietly(partial(system.open, **options), path, "rb")
 
     def readable(self) -> bool:
         return True

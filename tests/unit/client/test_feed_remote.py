@@ -2,6 +2,9 @@
 
 import gzip
 import io
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import fsspec
 import pyarrow as pa
@@ -99,6 +102,27 @@ def test_errors_of_a_protocols_package_are_rebuilt(tmp_path):
 def test_a_url_is_shown_without_user_and_query():
     assert shown("https://me:sesame@host:8/a/b.csv?sig=x") == "https://host:8/a/b.csv"
     assert shown("s3://bucket/events/") == "s3://bucket/events/"
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_a_web_server_that_cannot_send_parts_is_read(tmp_path):
+    pytest.importorskip("aiohttp", reason="http needs aiohttp")
+    rows = b"user_id,item_id\n" + b"".join(b"user-%d,i%d\n" % (n, n) for n in range(400_003))
+    (tmp_path / "t.csv").write_bytes(rows)
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress(rows, 1))
+    handler = partial(_Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        for name in ("t.csv", "t.csv.gz"):
+            assert read(f"{url}/{name}", tmp_path) == {f"{url}/{name}": 400_003}
+        with pytest.raises(DataMissingError, match=r"none\.csv cannot be opened"):
+            read(f"{url}/none.csv", tmp_path)
+        server.shutdown()
 
 
 def test_a_page_is_one_file_whatever_its_query():
