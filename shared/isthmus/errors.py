@@ -12,6 +12,7 @@ IsthmusError
 ├── FederationError    20  a round could not be finished (too few platforms, all replies refused)
 ├── MessageRefusedError 21 a message breaks the protocol (names, shapes, finiteness, stale round)
 ├── ResumeError        22  a checkpoint does not belong to this run, or is damaged
+├── AggregationError   23  secure aggregation refused a message or gave up a round; see its alarm
 ├── OutboxError        30  something that may not leave a platform tried to
 ├── CertificateError   31  a no-harm certificate's figures did not come out again
 ├── BudgetError        32  a release would pass the privacy budget; nothing was computed
@@ -109,6 +110,20 @@ class ResumeError(IsthmusError):
     """A checkpoint is damaged or belongs to another run."""
 
     exit_code = 22
+
+
+class AggregationError(IsthmusError):
+    """Secure aggregation refused a message, or gave up a round of which nothing was learned.
+
+    Attributes:
+        alarm: why, as one of `isthmus.secagg.Alarm`: a stable word for logs, metrics and tests.
+    """
+
+    exit_code = 23
+
+    def __init__(self, message: str, *, alarm: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.alarm = alarm
 
 
 class OutboxError(IsthmusError):

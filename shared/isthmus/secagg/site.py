@@ -1,0 +1,63 @@
+"""What a platform brings to a round and insists on, whatever the server says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from isthmus.secagg.alarms import Alarm, refuse
+from isthmus.secagg.terms import MINIMUM, Terms
+
+
+@dataclass(frozen=True)
+class Site:
+    """One platform.
+
+    Attributes:
+        name: its own.
+        identity: its enrolled key, which signs.
+        enrolled: identity keys (32 raw bytes) of the platforms that it knows, by name.
+        contract: SHA-256 of the federation contract that it approved, 32 bytes.
+        minimum: platforms that a sum with its part must have.
+        after: round and attempt of this run that it took part in last; older ones are replays.
+    """
+
+    name: str
+    identity: Ed25519PrivateKey = field(repr=False)
+    enrolled: Mapping[str, bytes] = field(repr=False)
+    contract: bytes
+    minimum: int = MINIMUM
+    after: tuple[int, int] = (0, 0)
+
+    def require(self, terms: Terms) -> None:
+        """Refuse a round that the platform did not agree to.
+
+        Raises:
+            AggregationError: an old round, another contract, too small a cohort, or a member whose
+                key is not the enrolled one.
+        """
+        if (terms.round, terms.attempt) <= self.after:
+            refuse(
+                Alarm.REPLAY,
+                f"round {terms.round}, attempt {terms.attempt} is not after round "
+                f"{self.after[0]}, attempt {self.after[1]}, which this platform took part in",
+            )
+        if terms.contract != self.contract:
+            refuse(Alarm.TERMS, "the round is of a federation contract that was not approved here")
+        if terms.minimum < self.minimum:
+            refuse(
+                Alarm.TERMS,
+                f"the round would sum over {terms.minimum} platforms, {self.minimum} is our least",
+            )
+        self._require_members(terms)
+
+    def _require_members(self, terms: Terms) -> None:
+        for name, key in terms.members:
+            if name not in self.enrolled:
+                refuse(Alarm.UNKNOWN_SENDER, f"{name!r} is in the cohort, but not enrolled")
+            if self.enrolled[name] != key:
+                refuse(Alarm.SWAPPED_KEY, f"the identity key of {name!r} is not the enrolled one")
+        if terms.identity(self.name) != self.identity.public_key().public_bytes_raw():
+            refuse(Alarm.SWAPPED_KEY, "the cohort has another identity key for this platform")
