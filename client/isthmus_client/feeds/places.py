@@ -32,21 +32,33 @@ def find_files(source: str, folder: Path) -> tuple[FileSource, ...]:
         folder: of `platform.toml`, from which a relative source is seen.
 
     Raises:
-        DataMissingError: there is no such file.
+        DataMissingError: there is no such file, or it may not be looked at.
     """
-    path = folder / Path(source).expanduser()
-    if path.is_file():
-        found, base = [path], path.parent
-    elif path.is_dir():
-        found, base = list(path.iterdir()), path
-    else:
-        found = [Path(each) for each in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
-        base = _fixed_part(path)
-    files = [each for each in found if each.is_file() and not each.name.startswith(NOT_DATA)]
+    try:
+        path = folder / Path(source).expanduser()
+        files, base = _files(path)
+    except (OSError, RuntimeError) as error:  # such as a folder that may not be looked into
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataMissingError(
+            f"the source {source!r} cannot be looked at: {reason}",
+            hint="check that the path is right and that this user may read it",
+        ) from None
     if not files:
         raise nothing_found(source)
     named = {_name(each, base, folder): each for each in files}
     return tuple(local_file(named[name], name) for name in sorted(named))
+
+
+def _files(path: Path) -> tuple[list[Path], Path]:
+    """What a path means, and the folder that all of it is in."""
+    if path.is_file():
+        return [path], path.parent
+    if path.is_dir():
+        found, base = list(path.iterdir()), path
+    else:
+        found = [Path(each) for each in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
+        base = _fixed_part(path)
+    return [each for each in found if each.is_file() and not each.name.startswith(NOT_DATA)], base
 
 
 def nothing_found(source: str) -> DataMissingError:

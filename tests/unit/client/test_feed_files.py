@@ -82,6 +82,18 @@ def test_nothing_there_is_told(folder):
         assert "platform.toml" in caught.value.hint
 
 
+@pytest.mark.parametrize("source", ["x" * 5000, "~no-such-user-here/events.csv"])
+def test_what_cannot_be_looked_at_is_told(folder, source):
+    with pytest.raises(DataMissingError, match="cannot be looked at") as caught:
+        names(source, folder)
+    assert caught.value.hint
+
+
+def test_a_named_file_is_read_whatever_its_name(folder):
+    (folder / "_events.csv").write_bytes(ROWS)
+    assert names("_events.csv", folder) == ["_events.csv"]
+
+
 def test_fingerprints_are_of_the_bytes_and_streamed(folder):
     feeds = open_feeds(Table(source="events"), folder)
     assert {feed.fingerprint for feed in feeds} == {hashlib.sha256(ROWS).hexdigest()}
