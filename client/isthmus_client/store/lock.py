@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -55,10 +55,11 @@ def _acquire(descriptor: int, folder: Path, until: float) -> None:
 
 
 def _sign(descriptor: int) -> None:
-    """Who has it, for those who are refused."""
+    """Who has it, for those who are refused; on a full disk it stays unsaid."""
     text = json.dumps({"pid": os.getpid(), "since": moment(time.time())})
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
 
 
 def _busy(descriptor: int, folder: Path) -> StoreBusyError:

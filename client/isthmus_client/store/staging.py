@@ -10,7 +10,7 @@ from isthmus_client.store.calendar import months
 from isthmus_client.store.columns import EventColumns, joined
 from isthmus_client.store.segments import Segments
 
-MAX_EVENTS = 16_777_216  # held in memory: some 37 to 60 bytes each
+MAX_EVENTS = 16_777_216  # held in memory: some 29 to 50 bytes each
 
 
 @dataclass
