@@ -1,6 +1,7 @@
 """Whatever is written to a file comes back equal, on its line; nothing is lost without a word."""
 
 import csv
+import gzip
 import io
 import json
 import tempfile
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from isthmus.errors import DataInvalidError
 from isthmus_client.contract.model import Table
 from isthmus_client.feeds import LINE, open_feeds
 
@@ -159,3 +161,43 @@ def test_garbage_among_json_lines_is_told(lines):
     ]
     told = [each.line for each in malformed]
     assert sorted([*at, *told, *blank]) == list(range(1, len(lines) + 2))
+
+
+def whole_files():
+    """{name: bytes} of small files that are well formed, compressed ones among them."""
+    rows = [(f"u{n}", str(n), "é") for n in range(200)]
+    table = pa.table(
+        [pa.array(column) for column in zip(*rows, strict=True)], names=["a", "b", "c"]
+    )
+    sink = io.BytesIO()
+    pq.write_table(table, sink, row_group_size=64)
+    text = "a,b,c\n" + "".join(f'{user},"{n}",{word}\n' for user, n, word in rows)
+    lines = "".join(json.dumps({"a": user, "b": n}) + "\n" for user, n, _ in rows)
+    return {
+        "t.parquet": sink.getvalue(),
+        "t.csv": text.encode(),
+        "t.csv.gz": gzip.compress(text.encode(), mtime=0),
+        "t.csv.zst": pa.compress(text.encode(), "zstd", asbytes=True),
+        "t.jsonl": lines.encode(),
+    }
+
+
+WHOLE = whole_files()
+
+
+@given(
+    name=st.sampled_from(sorted(WHOLE)),
+    flips=st.lists(st.tuples(st.integers(0, 1 << 20), st.integers(1, 255)), max_size=4),
+    kept=st.floats(0.5, 1),
+)
+def test_a_damaged_file_is_read_or_refused_never_more(name, flips, kept):
+    damaged = bytearray(WHOLE[name])
+    for place, bits in flips:
+        damaged[place % len(damaged)] ^= bits
+    try:
+        rows, at, malformed = read(name, bytes(damaged[: int(kept * len(damaged)) + 1]), columns=())
+    except DataInvalidError as error:
+        assert error.hint or "no text" in str(error)  # noqa: PT017 - either end is right
+    else:
+        assert len(rows) == len(set(at)) <= 201
+        assert not set(at) & {each.line for each in malformed}

@@ -33,8 +33,11 @@ class ParquetFeed:
 
     def __init__(self, source: FileSource) -> None:
         self._source = source
-        with self._opened() as file:
-            names = file.schema_arrow.names
+        try:
+            with self._opened() as file:
+                names = file.schema_arrow.names
+        except UnicodeDecodeError as error:
+            raise source.unreadable(error) from None
         check_names(source.name, names)
         self._columns = tuple(names)
 
@@ -86,7 +89,7 @@ class ParquetFeed:
                     if batch is None:
                         return
                     table = plain(pa.Table.from_batches([batch])).select(columns)
-                except (pa.ArrowException, OSError) as error:
+                except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
                     raise self._source.unreadable(error, f" after row {done}") from None
                 lines = np.arange(done + 1, done + 1 + table.num_rows, dtype=np.int64)
                 done += table.num_rows
