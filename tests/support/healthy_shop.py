@@ -11,6 +11,7 @@ import io
 import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from isthmus_client.contract.model import Contract
 
@@ -31,7 +32,17 @@ def moment_of(row) -> datetime:
 
 
 def healthy_items():
-    """Rows of the healthy items table."""
+    """Rows of the healthy items table, to be changed at will."""
+    return [dict(row) for row in _items()]
+
+
+def healthy_events():
+    """Rows of the healthy events table, by time, to be changed at will."""
+    return [dict(row) for row in _events()]
+
+
+@cache
+def _items():
     chance = random.Random(3)  # noqa: S311 - made-up data
     return [
         {
@@ -44,10 +55,10 @@ def healthy_items():
     ]
 
 
-def healthy_events():
-    """Rows of the healthy events table, by time."""
+@cache
+def _events():
     chance = random.Random(7)  # noqa: S311 - made-up data
-    prices = {row["item_id"]: row["price"] for row in healthy_items()}
+    prices = {row["item_id"]: row["price"] for row in _items()}
     rows = []
     for day in range(DAYS):
         for _ in range(A_DAY):

@@ -87,7 +87,7 @@ class Intake:
         statements = keep.format(feed=opened.number).split(";")
 
         def take(opened: OpenFeed, batch: pa.RecordBatch) -> None:
-            self.connection.register(BATCH, batch)
+            self.connection.register(BATCH, viewed(batch))
             self.connection.register(JUDGED, judge.judge(batch))
             try:
                 for statement in statements:
@@ -175,6 +175,29 @@ def raw_values(
         for ours, name in theirs.items()
         if name in batch.schema.names
     }
+
+
+def viewed(batch: pa.RecordBatch) -> pa.Table:
+    """The batch in types that DuckDB reads whatever they hold.
+
+    Times and dates become whole Unix seconds, which have no bounds; a column of a type that holds
+    neither text nor numbers becomes NULL.
+    """
+    names = batch.schema.names
+    return pa.table({name: _viewed(batch.column(name)) for name in names})
+
+
+def _viewed(column: pa.Array) -> pa.Array:
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        zone = kind.tz if pa.types.is_timestamp(kind) else None
+        return column.cast(pa.timestamp("s", zone), safe=False).cast(pa.int64())
+    if pa.types.is_float16(kind) or pa.types.is_decimal(kind):
+        return column.cast(pa.float64(), safe=False)
+    plain = pa.types.is_string(kind) or pa.types.is_boolean(kind)
+    if plain or pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return column
+    return pa.nulls(len(column), pa.string())
 
 
 def _text(cell: pa.Array) -> str | None:

@@ -212,10 +212,10 @@ def _may_be_number(kind: Any) -> bool:
 def _as_number(name: str, kind: Any) -> str:
     """SQL for a column as a number, times as Unix seconds; "" where it is neither."""
     column = f"b.{quoted(name)}"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    is_time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)  # in seconds by now
+    if is_number or is_time or pa.types.is_decimal(kind):
         return f"{column}::DOUBLE"
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return f"epoch({column}::TIMESTAMP)"
     if pa.types.is_string(kind):
         moment = f"TRY_CAST({column} AS TIMESTAMP)"  # "infinity" is one, too
         seconds = f"CASE WHEN isfinite({moment}) THEN epoch({moment}) END"

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import re
+import traceback
 from datetime import timedelta
 
 import numpy as np
@@ -17,9 +18,10 @@ from page_checks import Balanced
 from pydantic import ValidationError
 from rich.console import Console
 
+from isthmus.errors import DataInvalidError
 from isthmus.progress import Silent
 from isthmus_client.feeds import ArrowFeed
-from isthmus_client.readiness import CODES, check, check_feeds, render
+from isthmus_client.readiness import CODES, check, check_feeds, database, render
 from isthmus_client.readiness.days import drops, gaps
 from isthmus_client.readiness.distributions import distribution
 from isthmus_client.readiness.masking import ADDRESS, HIDDEN, Masker
@@ -75,6 +77,33 @@ def test_long_values_are_cut():
     shown = Masker().values({"title": "x" * 500}, nobody)["title"]
     assert len(shown) == 60
     assert shown.endswith("…")
+
+
+# The database.
+
+
+def test_the_database_has_no_place_to_spill_to():
+    with database.open_database() as connection:
+        assert database.row(connection, "SELECT current_setting('temp_directory')") == ("",)
+
+
+def fail(statement, before=""):
+    with database.open_database() as connection:
+        connection.execute(before or "SELECT 1").fetchall()
+        connection.execute(statement).fetchall()
+
+
+def test_too_little_memory_is_told():
+    rows = "CREATE TEMP TABLE t AS SELECT range AS n, range::VARCHAR AS s FROM range(3000000)"
+    with pytest.raises(DataInvalidError, match="more memory than there is"):
+        fail(rows, before="SET memory_limit = '20MB'")
+
+
+def test_what_duckdb_complains_of_is_not_repeated():
+    with pytest.raises(DataInvalidError, match="ConversionException") as caught:
+        fail("SELECT 'person-17'::INTEGER")
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "person-17" not in shown.replace("fail(\"SELECT 'person-17'::INTEGER\")", "")
 
 
 # Days.
