@@ -83,11 +83,11 @@ def _show(found: list[Speed]) -> None:
         table.add_column(heading, justify="right")
     for one in found:
         table.add_row(
-            f"{one.events:,}",
+            f"{one.events / 1e6:g} M",
             str(one.threads),
             *(f"{one.best(work).cpu_seconds:.2f}" for work in WORKS),
             f"{one.ratio:.2f}",
-            f"{one.events_per_core_second:,.0f}",
+            f"{one.events_per_core_second / 1e6:.2f} M",
             f"{one.megabytes:,.0f}",
         )
     console = Console()
