@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from ingest_cases import (
+    ITEMS,
     KEYS,
     NOW,
     adds_up,
@@ -19,6 +20,8 @@ from ingest_cases import (
 from isthmus.errors import ContractError, DataMissingError, FeedRefusedError, KeysError, StoreError
 from isthmus_client import relations
 from isthmus_client.contract.model import Contract, RedemptionsTable
+from isthmus_client.feeds import open_feeds
+from isthmus_client.reading import read_platform
 from isthmus_client.store import Store
 from isthmus_client.vault import Keyring, pseudonym
 
@@ -300,3 +303,32 @@ def test_optional_tables_hold_pseudonyms(folder):
     ]
     assert rows[0]["timestamp"] == 1_714_557_600
     assert not take_in(folder, its_contract).changed
+
+
+def test_the_store_gives_what_reading_without_one_gives(folder):
+    random = np.random.default_rng(23)
+    rows = [
+        (f"u{random.integers(9)}", str(random.choice(ITEMS)), NOW - int(t) * DAY)
+        for t in random.integers(70, size=200)
+    ]
+    for name in ("b.parquet", "a.parquet"):  # not in the order of their names
+        write_events(folder, rows[::2] if name == "a.parquet" else rows[1::2], f"feeds/{name}")
+        its_contract = contract(folder, source="feeds", duplicates="keep")
+        take_in(folder, its_contract)
+    feeds = open_feeds(its_contract.events, folder), open_feeds(its_contract.items, folder)
+    direct, found = read_platform(its_contract, *feeds, now=NOW), tables(folder)
+    assert found.catalogue.item_ids == direct.catalogue.item_ids
+    assert found.catalogue.texts == direct.catalogue.texts
+    assert by_user(found.histories) == {
+        pseudonym(KEYS.pseudonym, user).hex(): events
+        for user, events in by_user(direct.histories).items()
+    }
+
+
+def by_user(histories):
+    columns = (histories.items, histories.behaviours, histories.times)
+    bounds = zip(histories.offsets[:-1], histories.offsets[1:], strict=True)
+    return {
+        user: [column[start:stop].tolist() for column in columns]
+        for user, (start, stop) in zip(histories.user_ids, bounds, strict=True)
+    }
