@@ -17,6 +17,7 @@ from isthmus_simulations.cli_benchmark_dp import dp
 from isthmus_simulations.cli_benchmark_ingest import ingest
 from isthmus_simulations.cli_benchmark_newcomer import newcomer
 from isthmus_simulations.cli_benchmark_privacy import privacy
+from isthmus_simulations.cli_benchmark_secagg import secagg
 from isthmus_simulations.cli_benchmark_training import training
 from isthmus_simulations.cli_benchmark_transfer import transfer
 
@@ -40,6 +41,7 @@ app.command()(dp)
 app.command()(ingest)
 app.command()(newcomer)
 app.command()(privacy)
+app.command()(secagg)
 app.command()(training)
 app.command()(transfer)
 

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -27,8 +26,6 @@ from isthmus.secagg.wire import chunks
 
 Notices = dict[str, bytes]
 
-_NONE: Final[Mapping[str, Signed]] = MappingProxyType({})
-
 
 @dataclass(frozen=True)
 class _Phase:
@@ -43,7 +40,7 @@ class _Phase:
     kind: ClassVar[Kind]
     terms: Terms
     seen: bytes
-    got: Mapping[str, Signed] = field(default=_NONE, repr=False, kw_only=True)
+    got: Mapping[str, Signed] = field(default_factory=dict, repr=False, kw_only=True)
 
     @property
     def expected(self) -> Collection[str]:
