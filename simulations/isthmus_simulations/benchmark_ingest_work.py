@@ -93,7 +93,8 @@ def _child(work: Work, folder: Path, threads: int, answer: Connection) -> None:
     started, worked = time.perf_counter(), time.process_time()
     run[work](folder)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - worked
-    answer.send(Figures(seconds, cpu_seconds, (_status("VmHWM") - before) / MEGABYTE))
+    more = max(_status("VmHWM") - before, 0)  # the kernel counts pages in batches
+    answer.send(Figures(seconds, cpu_seconds, more / MEGABYTE))
 
 
 def _warm_up(folder: Path, run: dict[Work, Callable[[Path], None]]) -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import pyarrow as pa
 
 from isthmus.progress import Progress
 from isthmus_client.contract.model import Contract
+from isthmus_client.reading import NO_SPILL
 from isthmus_client.relations import connect
 from isthmus_client.rows.rules import DAY
 from isthmus_client.store import quarantine
@@ -33,8 +33,6 @@ from isthmus_client.store.result import IngestResult
 from isthmus_client.store.sequences import build
 from isthmus_client.store.staging import MAX_EVENTS, Staging
 from isthmus_client.store.store import Store
-
-NO_SPILL: Final = "SET temp_directory = ''"  # DuckDB would write what is too large as it is
 
 
 def ingest(
