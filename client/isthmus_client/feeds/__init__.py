@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isthmus_client.feeds.arrow import ArrowFeed
-from isthmus_client.feeds.feed import BATCH_ROWS, LINE, Feed, Malformed, OnMalformed
+from isthmus_client.feeds.feed import BATCH_ROWS, LINE, Feed, Malformed
 from isthmus_client.feeds.opening import open_feeds
 
 __all__ = [
@@ -12,6 +12,5 @@ __all__ = [
     "ArrowFeed",
     "Feed",
     "Malformed",
-    "OnMalformed",
     "open_feeds",
 ]

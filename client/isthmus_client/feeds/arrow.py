@@ -75,14 +75,22 @@ class ArrowFeed:
 def check_names(name: str, columns: Sequence[str]) -> None:
     """That no column's name is blank or there twice.
 
+    Guarantees:
+        What is said holds no name: in a file without a header they are values of its first row.
+
     Raises:
-        DataInvalidError: one is; names it.
+        DataInvalidError: one is; tells the columns' places.
     """
-    wrong = sorted({each for each in columns if not each.strip() or columns.count(each) > 1})
+    wrong = [
+        str(place)
+        for place, each in enumerate(columns, start=1)
+        if not each.strip() or columns.count(each) > 1
+    ]
     if wrong:
         raise DataInvalidError(
-            f"{name}: a column has no name, or two have the same: {', '.join(map(repr, wrong))}",
-            hint="give each column a name of its own",
+            f"{name}: a column has no name, or two have the same: columns {', '.join(wrong)} "
+            f"of {len(columns)}",
+            hint="give each column a name of its own; is there a header at all?",
         )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from isthmus_client.contract.model import Contract
 from isthmus_client.feeds.feed import Feed
 from isthmus_client.readiness.findings import Draft, Seen, draft
-from isthmus_client.rows import COLUMNS, ColumnFault, require_columns
+from isthmus_client.rows import COLUMNS, ColumnFault, is_header, require_columns
 
 _DELIMITERS: Final = ",;\t|"
 _MOST_NAMES: Final = 20  # that one finding lists
@@ -24,7 +24,7 @@ def read_header(contract: Contract, table: str, feed: Feed) -> list[Draft]:
     faults = require_columns(contract, table, feed.columns)
     if faults and is_one_column(feed):
         return [_wrong_delimiter(table, feed)]
-    if faults and not is_header(contract, table, feed):
+    if faults and not is_header(contract, table, feed.columns):
         return [_no_header(table, feed)]
     known = {*theirs.values(), *(fault.suggestion for fault in faults), *_asked(contract, table)}
     found = [_fault(table, feed, fault) for fault in faults]
@@ -82,13 +82,6 @@ def differing(table: str, feeds: list[tuple[str, dict[str, str]]]) -> list[Draft
 def is_one_column(feed: Feed) -> bool:
     """Whether a header was not taken apart."""
     return len(feed.columns) == 1 and any(sign in feed.columns[0] for sign in _DELIMITERS)
-
-
-def is_header(contract: Contract, table: str, feed: Feed) -> bool:
-    """Whether one of a feed's columns has a name that we or the contract know."""
-    columns = getattr(contract, table).columns
-    known = {name.lower() for name in (*COLUMNS[table].all, *columns.values())}
-    return any(name.strip().lower() in known for name in feed.columns)
 
 
 def _wrong_delimiter(table: str, feed: Feed) -> Draft:

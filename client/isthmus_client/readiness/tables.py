@@ -23,6 +23,7 @@ from isthmus_client.readiness.row_checks import empty_feeds, rejected_rows, unre
 from isthmus_client.rows import (
     EventJudge,
     ItemJudge,
+    is_header,
     mark_duplicate_events,
     mark_duplicate_items,
 )
@@ -190,7 +191,7 @@ def _open(
             number,
             feed,
             headers.mapped(contract, table, feed),
-            headers.is_header(contract, table, feed) and not headers.is_one_column(feed),
+            is_header(contract, table, feed.columns) and not headers.is_one_column(feed),
         )
         for number, feed in enumerate(feeds)
     ]

@@ -1,6 +1,6 @@
 """What makes a row usable: one set of rules for checking, storing and simulating alike."""
 
-from isthmus_client.rows.columns import COLUMNS, ColumnFault, require_columns
+from isthmus_client.rows.columns import COLUMNS, ColumnFault, is_header, require_columns
 from isthmus_client.rows.duplicates import mark_duplicate_events, mark_duplicate_items
 from isthmus_client.rows.events import EventJudge
 from isthmus_client.rows.items import ItemJudge
@@ -15,6 +15,7 @@ __all__ = [
     "EventJudge",
     "ItemJudge",
     "Rule",
+    "is_header",
     "mark_duplicate_events",
     "mark_duplicate_items",
     "require_columns",

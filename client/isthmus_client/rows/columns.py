@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from isthmus_client.contract.model import (
@@ -87,6 +87,9 @@ def require_columns(contract: Contract, table_name: str, has: Collection[str]) -
         contract: maps our names to theirs.
         table_name: a key of `COLUMNS`, a table that the contract has.
         has: the feed's columns.
+
+    Guarantees:
+        No name of the feed's is told where it may have no header (`is_header`).
     """
     table: Table = getattr(contract, table_name)
     ours = COLUMNS[table_name]
@@ -99,7 +102,20 @@ def require_columns(contract: Contract, table_name: str, has: Collection[str]) -
     if ours.one_of and unmapped and not any(name in has for name in ours.one_of):
         either = " or ".join(ours.one_of)
         faults.append(_fault(table_name, either, either, has, ours.one_of[0]))
-    return faults
+    if not is_header(contract, table_name, has):
+        return faults
+    return [_told(fault, has, fault.column.partition(" ")[0]) for fault in faults]
+
+
+def is_header(contract: Contract, table_name: str, has: Collection[str]) -> bool:
+    """Whether one of a feed's columns has a name that we or the contract know.
+
+    A file without a header has a row in its place: only where this holds may the names of its
+    columns be told, or they could be somebody's id.
+    """
+    mapped = getattr(contract, table_name).columns.values()
+    known = {name.lower() for name in (*COLUMNS[table_name].all, *mapped)}
+    return any(name.strip().lower() in known for name in has)
 
 
 def available(table: Table, names: Collection[str], has: Collection[str]) -> dict[str, str]:
@@ -120,14 +136,24 @@ def _asked(contract: Contract, table_name: str) -> list[str]:
 def _fault(
     table: str, column: str, theirs: str, has: Collection[str], example: str = ""
 ) -> ColumnFault:
-    alike = difflib.get_close_matches(theirs.lower(), [name.lower() for name in has], n=1)
-    found = [name for name in has if alike and name.lower() == alike[0]]
-    listed = ", ".join(has)
+    """A fault that tells no name of the feed's."""
     return ColumnFault(
-        table=table,
-        column=column,
-        theirs=theirs,
-        suggestion=found[0] if found else "",
-        advice=f"It has {listed}; map yours under [{table}], e.g. "
-        f'columns = {{ {example or column} = "{found[0] if found else "yours"}" }}.',
+        table,
+        column,
+        theirs,
+        suggestion="",
+        advice=f"None of its {len(has)} columns is one that we or platform.toml know: is there a "
+        f'header? Map yours under [{table}], e.g. columns = {{ {example or column} = "yours" }}.',
+    )
+
+
+def _told(fault: ColumnFault, has: Collection[str], example: str) -> ColumnFault:
+    """The fault with the names that the feed has, and the one that is most alike."""
+    alike = difflib.get_close_matches(fault.theirs.lower(), [name.lower() for name in has], n=1)
+    found = next((name for name in has if alike and name.lower() == alike[0]), "")
+    return replace(
+        fault,
+        suggestion=found,
+        advice=f"It has {', '.join(has)}; map yours under [{fault.table}], e.g. "
+        f'columns = {{ {example} = "{found or "yours"}" }}.',
     )

@@ -132,7 +132,7 @@ def test_compressed_text_is_read_and_damage_told(folder, ending):
         (ROWS.decode().encode("utf-16"), "byte order mark of utf-16"),
         (ROWS.decode().encode("utf-16-le"), "NUL bytes"),
         (b"user_id,,item_id\n", "a column has no name"),
-        (b"user_id,item_id,user_id\n", "'user_id'"),
+        (b"u17,item_id,u17\n", r": columns 1, 3 of 3$"),
         (b"user_id,pr\xe9s\n", "the header is not utf-8"),
     ],
 )
@@ -205,11 +205,11 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path):
         rows(feed)
 
 
-def test_an_unknown_column_is_told_with_those_there_are(folder):
+def test_an_unknown_column_is_told_without_those_there_are(folder):
     feed, *_ = open_feeds(Table(source="events"), folder)
     with pytest.raises(DataInvalidError, match=r"events/a.csv has no column 'price'") as caught:
         rows(feed, ("user_id", "price"))
-    assert "'item_id'" in caught.value.hint
+    assert "item_id" not in caught.value.hint, "without a header it could be somebody's id"
 
 
 def test_a_table_in_memory_is_a_feed_like_any_other():
@@ -223,7 +223,7 @@ def test_a_table_in_memory_is_a_feed_like_any_other():
     assert feed.fingerprint == ArrowFeed("other", table.combine_chunks()).fingerprint
     assert feed.fingerprint != ArrowFeed("memory", table.slice(1)).fingerprint
     assert [batch.num_rows for batch in feed.batches((), print)] == [3]
-    with pytest.raises(DataInvalidError, match="'n'"):
+    with pytest.raises(DataInvalidError, match="columns 1, 2 of 2"):
         ArrowFeed("memory", pa.table([[1], [2]], names=["n", "n"]))
 
 

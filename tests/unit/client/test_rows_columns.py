@@ -66,3 +66,10 @@ def test_the_most_similar_name_is_suggested(has, meant):
 def test_optional_tables_have_needed_columns_too():
     agreed = contract(social_edges={"source": "s", "columns": {"other_id": "friend"}})
     assert lacking(agreed, "social_edges", ["user_id", "pal"]) == ["other_id"]
+
+
+def test_no_name_is_told_of_a_feed_that_may_have_no_header():
+    faults = require_columns(contract(), "events", ("u17", "a4", "2025-01-01", "viewed"))
+    assert {fault.suggestion for fault in faults} == {""}
+    assert not any("u17" in fault.line() for fault in faults)
+    assert all("is there a header?" in fault.advice for fault in faults)
