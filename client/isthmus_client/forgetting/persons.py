@@ -47,11 +47,16 @@ def read_ids(given: Sequence[str], file: Path | None, standard_input: BinaryIO) 
 
 def _lines(data: bytes, where: str) -> list[str]:
     """Lines as they are, blanks included: " 7" is another person than "7"."""
-    lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            found.append(line.removesuffix(b"\r").decode())
-        except UnicodeDecodeError:
-            raise DataInvalidError(f"{where}, line {number}: this is no UTF-8 text") from None
-    return found
+    found = [_text(line) for line in data.removeprefix(b"\xef\xbb\xbf").split(b"\n")]
+    if None in found:
+        line = found.index(None) + 1
+        raise DataInvalidError(f"{where}, line {line}: this is no UTF-8 text")
+    return [each for each in found if each]
+
+
+def _text(line: bytes) -> str | None:
+    """A line without its end; None where it is no text. Python's own error would quote it."""
+    try:
+        return line.removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        return None
