@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from forgetting_cases import erased, filled, forgotten, full_contract, hashed, places, request
-from ingest_cases import KEYS, NOW, rows_of, take_in
+from forgetting_cases import ROWS, erased, filled, forgotten, full_contract, hashed, places, request
+from ingest_cases import KEYS, NOW, rows_of, take_in, write_events
 
 from isthmus.errors import DataInvalidError, DataMissingError, KeysError, StoreError
 from isthmus.progress import Silent
@@ -194,4 +194,13 @@ def test_a_promise_of_a_later_generation_is_not_taken_for_done(folder):
     erased(folder, "ann")
     pending(folder, "ann", after=3)
     look(request(folder, "ann"))
+    assert receipts(folder) == []
+
+
+def test_another_writer_between_does_not_make_a_promise_true(folder):
+    filled(folder / "copy")
+    pending(folder, "ann", after=2)
+    write_events(folder, [*ROWS, ("dan", "vase", NOW - 5)])
+    take_in(folder, full_contract(folder))  # generation 2, and ann is in it
+    assert look(request(folder, "ann"))[0]["events"] == 3
     assert receipts(folder) == []
