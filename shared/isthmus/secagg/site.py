@@ -21,6 +21,8 @@ class Site:
         enrolled: identity keys (32 raw bytes) of the platforms that it knows, by name.
         contract: SHA-256 of the federation contract that it approved, 32 bytes.
         minimum: platforms that a sum with its part must have.
+        colluders: platforms that may be in league with a lying server without learning more than
+            the sum of the others.
         after: round and attempt of this run that it took part in last; older ones are replays.
     """
 
@@ -29,6 +31,7 @@ class Site:
     enrolled: Mapping[str, bytes] = field(repr=False)
     contract: bytes
     minimum: int = MINIMUM
+    colluders: int = 0
     after: tuple[int, int] = (0, 0)
 
     def require(self, terms: Terms) -> None:
@@ -51,7 +54,19 @@ class Site:
                 Alarm.TERMS,
                 f"the round would sum over {terms.minimum} platforms, {self.minimum} is our least",
             )
+        self._require_colluders(terms)
         self._require_members(terms)
+
+    def _require_colluders(self, terms: Terms) -> None:
+        """Two lists of survivors, each signed by a threshold, need that many double signers."""
+        borne = min(2 * terms.threshold - len(terms.members) - 1, terms.quorum - 2)
+        if self.colluders > borne:
+            refuse(
+                Alarm.TERMS,
+                f"a threshold of {terms.threshold} of {len(terms.members)} platforms and sums over "
+                f"{terms.quorum} bear {borne} colluding platforms, we ask for {self.colluders}",
+                hint="agree on a higher threshold or a larger cohort",
+            )
 
     def _require_members(self, terms: Terms) -> None:
         for name, key in terms.members:

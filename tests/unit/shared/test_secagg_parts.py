@@ -1,6 +1,8 @@
 """Terms, sites, masks, shares and vectors by themselves."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,6 +93,23 @@ def test_a_platform_takes_part_in_what_it_agreed_to_only(changes, alarm):
     with pytest.raises(AggregationError) as caught:
         Conversation(site, TERMS, MODEL)
     assert caught.value.alarm == alarm
+
+
+@pytest.mark.parametrize(
+    ("platforms", "threshold", "borne"), [(3, 2, 0), (3, 3, 1), (4, 3, 1), (6, 4, 1), (10, 7, 3)]
+)
+def test_a_platform_says_how_many_may_collude_with_the_server(platforms, threshold, borne):
+    case = Case(platforms, threshold)
+    assert Conversation(case.site("p0", colluders=borne), case.terms, MODEL)
+    with pytest.raises(AggregationError, match=f"bear {borne} colluding") as caught:
+        Conversation(case.site("p0", colluders=borne + 1), case.terms, MODEL)
+    assert caught.value.alarm == "terms"
+
+
+def test_every_alarm_is_documented():
+    page = (Path(__file__).parents[3] / "docs" / "secure-aggregation.md").read_text()
+    table = page.split("## Alarms")[1].split("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == sorted(secagg.Alarm)
 
 
 def test_the_next_round_or_attempt_is_taken_part_in():

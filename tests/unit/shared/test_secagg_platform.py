@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from secagg_cases import MODEL, Case, play
+from secagg_cases import MODEL, PHASES, Case, play
 
 from isthmus.errors import AggregationError
 from isthmus.secagg import Conversation, opened, platform
@@ -17,6 +17,9 @@ from isthmus.secagg.messages import Kind, Notice, Signed, signed
 
 CASE = Case(4)
 ME, OTHER = "p0", "p2"
+ANSWERS = dict(
+    zip((Kind.ROSTER, Kind.DELIVERY, Kind.SURVIVORS, Kind.UNMASK), PHASES[1:], strict=True)
+)
 
 
 def altered(kind, receiver, edit):
@@ -36,6 +39,7 @@ def first_alarm(kind, edit, **drops):
     assert played.alarms, "the lie was believed"
     name, alarm = played.alarms[0]
     assert name == ME
+    assert (ANSWERS[kind], ME) not in played.sent
     return alarm
 
 
