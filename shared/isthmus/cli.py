@@ -22,6 +22,7 @@ import typer
 from typer import rich_utils
 
 from isthmus import __version__
+from isthmus.cli_arguments import with_argument_help
 from isthmus.cli_doctor import doctor
 from isthmus.console import show_error, show_failure
 from isthmus.errors import IsthmusError, NotInstalledError
@@ -93,10 +94,10 @@ class LazyCommand(click.Command):
             )
         target = self.entry.load()
         if isinstance(target, typer.Typer):
-            return typer.main.get_group(target)
+            return with_argument_help(typer.main.get_group(target))
         alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
         alone.command(self.name)(target)
-        return typer.main.get_command(alone)
+        return with_argument_help(typer.main.get_command(alone))
 
     def _absent(self) -> tuple[str, ...]:
         return missing(self.extra) if self.extra else ()

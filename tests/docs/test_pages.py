@@ -139,6 +139,12 @@ def test_help_has_an_example(name):
     assert "Example: isthmus " in COMMANDS[name].help
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_each_option_and_argument_means(name):
+    wordless = [p.name for p in COMMANDS[name].params if not getattr(p, "help", None)]
+    assert not wordless
+
+
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
 
 

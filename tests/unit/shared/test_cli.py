@@ -18,6 +18,7 @@ PLUGIN = '''
 
 A second paragraph that no list shows.
 """
+from typing import Annotated
 import typer
 from isthmus.errors import DataInvalidError
 
@@ -29,8 +30,10 @@ def alone(*, as_json: bool = typer.Option(False, "--json")) -> None:
     """The only command of a group."""
     print("alone in its group")
 
+What = Annotated[str, typer.Argument(help="Which fault to have.")]
 
-def task(what: str, *, as_json: bool = typer.Option(False, "--json")) -> None:
+
+def task(what: What, *, as_json: bool = typer.Option(False, "--json")) -> None:
     """Do it."""
     if what == "data":
         raise DataInvalidError("row 17 of [events] has no user", hint="see row 17")
@@ -52,6 +55,11 @@ def _entries(tmp_path, monkeypatch):
         EntryPoint("task", "isthmus_cli_plugin:task", "isthmus.commands"),
         EntryPoint("group", "isthmus_cli_plugin:app", "isthmus.commands"),
     ]
+
+
+def test_help_says_what_an_argument_means(entries, capsys):
+    assert run(["task", "--help"], entries) == 0
+    assert "Which fault to have." in capsys.readouterr().out
 
 
 def test_help_lists_every_command_and_imports_none(entries, capsys):
