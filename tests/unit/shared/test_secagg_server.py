@@ -41,6 +41,9 @@ def with_advert(**changes):
         ("advert", lambda body: body + b"x", "malformed"),
         ("shares", lambda b: Sealed(Sealed.from_bytes(b).parts[:-1]).to_bytes(), "bad_share"),
         ("shares", lambda body: body[:-1], "malformed"),
+        ("shares", lambda b: Sealed(Sealed.from_bytes(b).parts[::-1]).to_bytes(), "malformed"),
+        ("shares", lambda b: Sealed(Sealed.from_bytes(b).parts[:1] * 3).to_bytes(), "duplicate"),
+        ("reveal", lambda b: Reveal(Reveal.from_bytes(b).parts[:1] * 4).to_bytes(), "duplicate"),
         ("vector", lambda body: body[:-8], "bad_vector"),
         ("vector", lambda body: body + bytes(8), "bad_vector"),
         ("agreement", lambda _: b"x", "malformed"),
@@ -161,7 +164,9 @@ def test_the_minimum_cohort_is_of_the_sum():
     """Of two of three, each could take its own part off and read the other's."""
     case = Case(3, minimum=3)
     assert case.terms.threshold == 2
-    assert play(case, case.vectors(), {"p1": "vector"}).aborted == "too_few"
+    for phase in ("advert", "shares", "vector"):
+        played = play(case, case.vectors(), {"p1": phase})
+        assert (played.aborted, played.alarms) == ("too_few", [])
     late = play(case, case.vectors(), {"p1": "reveal"})
     assert np.array_equal(late.total, total_of(case, case.vectors(), case.names))
 
