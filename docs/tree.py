@@ -62,6 +62,7 @@ WORDS = {
     "docs/price-of-privacy.md": "The benchmark of quality against epsilon",
     "docs/results-schema.md": "Every field of results.json",
     "docs/scenarios.md": "Every key of a scenario file",
+    "docs/secure-aggregation.md": "The protocol, what it bears, its alarms and what it costs",
     "simulations/isthmus_simulations/audit/templates": "The audit's page",
     "simulations/isthmus_simulations/report/templates": "The page's HTML, style and script",
     "simulations/isthmus_simulations/scenarios/builtin": "Scenarios that ship with the package",
