@@ -5,16 +5,30 @@ import re
 import pytest
 from markdown_pages import ROOT
 
-from isthmus_client.rows import EVENT_RULES, ITEM_RULES, MALFORMED_RULES
+from isthmus_client.rows import EVENT_RULES, ITEM_RULES, MALFORMED_RULES, OPTIONAL_RULES
 
 PAGE = (ROOT / "docs" / "rows.md").read_text()
 ROW = re.compile(r"^\| `(\w+)` \| (?:`(\w+)`)?", re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    ("section", "rules"),
-    [("Items", ITEM_RULES), ("Events", EVENT_RULES), ("Lines", MALFORMED_RULES)],
-)
-def test_every_reason_is_listed_with_its_column_and_no_other(section, rules):
-    listed = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
-    assert ROW.findall(listed) == [(rule.code, rule.column) for rule in rules]
+SECTIONS = {
+    "## Items": ITEM_RULES,
+    "## Events": EVENT_RULES,
+    "### Service texts": OPTIONAL_RULES["service_texts"],
+    "### Impressions and redemptions": OPTIONAL_RULES["impressions"],
+    "### Social edges": OPTIONAL_RULES["social_edges"],
+    "### Images": OPTIONAL_RULES["images"],
+    "## Lines": MALFORMED_RULES,
+}
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_reason_is_listed_with_its_column_and_no_other(heading):
+    listed = re.split(r"\n##+ ", PAGE.partition(f"\n{heading}\n")[2])[0]
+    assert ROW.findall(listed) == [(rule.code, rule.column) for rule in SECTIONS[heading]]
+
+
+def test_the_page_has_a_section_for_the_rules_of_every_table():
+    assert set(map(id, OPTIONAL_RULES.values())) <= set(map(id, SECTIONS.values()))
+    found = re.findall(r"^(##+ .+)\n\n(?:[^#|\n].*\n\n)*\| reason", PAGE, re.MULTILINE)
+    assert found == list(SECTIONS)

@@ -66,12 +66,41 @@ def impressions_without_a_campaign(shop):
         del row["campaign"]
 
 
+@fault({("no_campaign", "redemptions"): (1, 2)})
+def a_redemption_of_no_campaign(shop):
+    shop.more["redemptions"] = impressions(shop)
+    shop.more["redemptions"][0]["campaign"] = " "
+
+
+@fault({("no_time", "impressions"): (2, 6)})
+def impressions_without_a_time(shop):
+    shop.more["impressions"] = impressions(shop)
+    for place in (4, 5):
+        shop.more["impressions"][place]["timestamp"] = ""
+
+
+def edges(shop):
+    """Each user joined to the next."""
+    users = sorted({row["user_id"] for row in shop.events})
+    return [{"user_id": a, "other_id": b, "timestamp": ""} for a, b in pairwise(users)]
+
+
 @fault({("self_edge", "social_edges"): (1, 3)})
 def an_edge_to_oneself(shop):
-    users = sorted({row["user_id"] for row in shop.events})
-    rows = [{"user_id": a, "other_id": b} for a, b in pairwise(users)]
-    rows[1]["other_id"] = rows[1]["user_id"]
-    shop.more["social_edges"] = rows
+    shop.more["social_edges"] = edges(shop)
+    shop.more["social_edges"][1]["other_id"] = shop.more["social_edges"][1]["user_id"]
+
+
+@fault({("no_other_id", "social_edges"): (1, 4)})
+def an_edge_with_one_end(shop):
+    shop.more["social_edges"] = edges(shop)
+    shop.more["social_edges"][2]["other_id"] = ""
+
+
+@fault({("bad_time", "social_edges"): (1, 2)})
+def an_edge_since_some_day(shop):
+    shop.more["social_edges"] = edges(shop)
+    shop.more["social_edges"][0]["timestamp"] = "some day"
 
 
 @fault({("missing_image", "images"): (1, 3)})
@@ -84,3 +113,9 @@ def an_image_that_is_not_there(shop):
 def an_image_of_an_unknown_item(shop):
     shop.more["images"] = [{"item_id": "sku-gone", "path": "1.png"}]
     shop.files["1.png"] = b"png"
+
+
+@fault({("no_path", "images"): (1, 2)})
+def an_image_without_a_path(shop):
+    shop.more["images"] = [{"item_id": f"sku-{n:03d}", "path": "cdn://all.png"} for n in range(30)]
+    shop.more["images"][0]["path"] = ""

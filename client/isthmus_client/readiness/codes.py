@@ -6,10 +6,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from isthmus_client.readiness.results import Severity
-from isthmus_client.rows import EVENT_RULES, ITEM_RULES, MALFORMED_RULES, Rule
+from isthmus_client.rows import (
+    EVENT_RULES,
+    ITEM_RULES,
+    MALFORMED_RULES,
+    OPTIONAL_RULES,
+    Rule,
+)
 from isthmus_client.rows.tally import POLICY
 
 
@@ -152,16 +159,10 @@ _WARNINGS: Final = {
         "A column holds, for every user, a count or last time over all events, later ones too.",
         "Do not map it, and never use it as a feature: it knows the future.",
     ),
-    "no_label": ("Service texts have no label.", "Label them, or leave them out."),
     "one_label": ("All service texts have the same label.", "Map `label` to another column."),
     "unknown_user": (
         "Rows are on users that have no events.",
         "Check that both tables name the same kind of id.",
-    ),
-    "self_edge": ("Social edges join a user to itself.", "Leave them out."),
-    "missing_image": (
-        "Image files are not there.",
-        "Correct the paths; they are seen from the folder of platform.toml.",
     ),
 }
 _INFOS: Final = {
@@ -200,7 +201,8 @@ def _of_rules() -> dict[str, Code]:
     What the contract's own policy leaves out, such as retention, is no fault of the feed.
     """
     found: dict[str, Code] = {}
-    for rule in (*EVENT_RULES, *ITEM_RULES, *MALFORMED_RULES):
+    optional = chain.from_iterable(OPTIONAL_RULES.values())
+    for rule in (*EVENT_RULES, *ITEM_RULES, *optional, *MALFORMED_RULES):
         meaning = f"Rejected: {rule.what}."
         severity: Severity = "info" if rule.code in POLICY else "warning"
         found.setdefault(rule.code, Code(rule.code, severity, meaning, rule.advice))
@@ -218,5 +220,5 @@ CODES: Final[dict[str, Code]] = {
 
 def rule_of(table: str, code: str) -> Rule | None:
     """The rule that rejected a row of a table; None where it is a check of ours."""
-    own = {"events": EVENT_RULES, "items": ITEM_RULES}.get(table, ())
+    own = {"events": EVENT_RULES, "items": ITEM_RULES, **OPTIONAL_RULES}.get(table, ())
     return next((rule for rule in (*own, *MALFORMED_RULES) if rule.code == code), None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from isthmus_client.readiness.codes import rule_of
 from isthmus_client.readiness.findings import Draft, Seen, draft
 from isthmus_client.readiness.intake import Intake
-from isthmus_client.readiness.optional_tables import WORDS
 from isthmus_client.readiness.results import TableFacts
 from isthmus_client.rows.tally import POLICY
 
@@ -26,7 +25,7 @@ def rejected_rows(intake: Intake, facts: TableFacts, limit: float) -> list[Draft
             draft(
                 reason,
                 facts.name,
-                f"{count:,} of {facts.read:,} {rule.what if rule else WORDS[reason]}",
+                f"{count:,} of {facts.read:,} {rule.what if rule else reason}",
                 column=rule.column if rule else place[1],
                 count=count,
                 of=facts.read,

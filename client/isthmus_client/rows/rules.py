@@ -1,7 +1,7 @@
-"""The rules that a row must keep, as values: one list for items, one for events.
+"""The rules that a row must keep, as values: one list for each table.
 
 A row's reason is the first rule that it breaks, in the order of the list. A condition is SQL over
-the parsed columns of a row (see `events` and `items`) and holds where the rule is broken.
+the parsed columns of a row (see `events`, `items`, `optional`) and holds where the rule is broken.
 """
 
 from __future__ import annotations
@@ -174,6 +174,80 @@ EVENT_RULES: Final = (
         'Keep one row for each event, or say duplicates = "keep" under [events].',
     ),
 )
+
+_NO_USER: Final = Rule(
+    "no_user_id",
+    "user_id",
+    "rows have no user_id",
+    "Leave out rows of unknown users; an id is text or a whole number.",
+    "no_user_id",
+)
+_BAD_TIME: Final = Rule(
+    "bad_time",
+    "timestamp",
+    "rows have a time that cannot be read",
+    "Write times as the events do: time_format under [events] holds for every table.",
+    "time_given AND time IS NULL",
+)
+_CAMPAIGN_RULES: Final = (
+    _NO_USER,
+    Rule(
+        "no_campaign",
+        "campaign",
+        "rows name no campaign",
+        "Name the campaign of each row, or leave the row out.",
+        "no_campaign",
+    ),
+    Rule("no_time", "timestamp", "rows have no time", "Give each row a time.", "NOT time_given"),
+    _BAD_TIME,
+)
+OPTIONAL_RULES: Final[Mapping[str, Sequence[Rule]]] = {
+    "service_texts": (
+        Rule("no_text", "text", "texts are empty", "Leave empty texts out.", "no_text"),
+        Rule(
+            "no_label", "label", "texts have no label", "Label them, or leave them out.", "no_label"
+        ),
+        _BAD_TIME,
+    ),
+    "impressions": _CAMPAIGN_RULES,
+    "redemptions": _CAMPAIGN_RULES,
+    "social_edges": (
+        _NO_USER,
+        Rule(
+            "no_other_id",
+            "other_id",
+            "edges have no other_id",
+            "An edge joins two users: leave out those that lack one.",
+            "no_other_id",
+        ),
+        Rule(
+            "self_edge",
+            "other_id",
+            "edges join a user to itself",
+            "Leave them out.",
+            "self_edge",
+        ),
+        _BAD_TIME,
+    ),
+    "images": (
+        Rule(
+            "no_item_id",
+            "item_id",
+            "rows have no item_id",
+            "Name the item of each image; an id is text or a whole number.",
+            "no_item_id",
+        ),
+        Rule("no_path", "path", "rows have no path", "Name each image's file.", "no_path"),
+        Rule(
+            "missing_image",
+            "path",
+            "images have no file",
+            "Correct the paths; they are seen from the folder of platform.toml.",
+            "missing_image",
+        ),
+    ),
+}
+"""{optional table: its rules}."""
 
 MALFORMED_RULES: Final = (
     Rule("ragged", "", "lines have more or fewer fields than the header", "Quote the delimiter."),

@@ -25,11 +25,13 @@ def as_text(column: pa.Array) -> pa.Array:
 def readable(column: pa.Array) -> pa.Array:
     """The column as text to read, not to compare; null where there is none. (rows,).
 
-    Numbers of any kind are written as they are; nested values are null.
+    Numbers of any kind are written as they are; nested values and a float column's NaN, which some
+    writers put for "unknown", are null.
     """
     plain = decoded(column)
     if pa.types.is_floating(plain.type) or pa.types.is_decimal(plain.type):
         plain = plain.cast(pa.string())
+        plain = pc.if_else(pc.equal(plain, "nan"), pa.scalar(None, pa.string()), plain)
     return as_text(plain)
 
 

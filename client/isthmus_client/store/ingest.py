@@ -220,15 +220,15 @@ class _Ingest:
 
     def _result(self, taken: Sequence[Taken], expired: int) -> IngestResult:
         manifest = self._store.manifest
-        changed = manifest.generation != self._before.generation
-        rejected = self._store.folder / quarantine.FOLDER / manifest.quarantine
+        folder = self._store.folder / quarantine.FOLDER
+        rejected = any(one.quarantine.lines for one in taken)  # read in vain: as it did before
         return IngestResult(
             feeds=tuple(one.result() for one in taken),
             generation=manifest.generation,
-            changed=changed,
+            changed=manifest.generation != self._before.generation,
             expired=expired,
             users=manifest.user_count,
             items=manifest.item_count,
             events=manifest.events,
-            quarantine=rejected if changed and manifest.quarantine else None,
+            quarantine=folder / manifest.quarantine if rejected else None,
         )

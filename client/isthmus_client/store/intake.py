@@ -21,6 +21,8 @@ from isthmus_client.store.result import FeedResult
 
 _POLICY = {"forgotten", "out_of_retention"}  # rows that are rejected without a fault of the feed
 
+_PASSING = {"time_in_future", "missing_image"}  # what may end without a change of the feed
+
 
 @dataclass(frozen=True)
 class Task:
@@ -77,7 +79,7 @@ class Task:
 def _may_pass(record: FeedRecord, items: int) -> bool:
     """Whether rows that were rejected might be good by now, though the feed is the same."""
     unknown = "unknown_item" in record.rejected and items != record.items
-    return unknown or "time_in_future" in record.rejected
+    return unknown or bool(_PASSING & record.rejected.keys())
 
 
 @dataclass

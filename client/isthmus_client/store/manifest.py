@@ -12,6 +12,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isthmus.errors import KeysError, StoreError
+from isthmus_client.store.segments import FOLDER
 from isthmus_client.vault import Keyring, read_sealed, write_sealed
 
 FORMAT: Final = 1  # raised when an older version would misread the store
@@ -130,10 +131,11 @@ def load_manifest(folder: Path, keyring: Keyring) -> Manifest:
 
     Raises:
         KeysError: the store was made with other keys.
-        StoreError: the manifest is damaged, or of a newer version.
+        StoreError: the manifest is damaged, of a newer version, or lost: there are sealed files.
     """
     path = folder / NAME
     if not path.exists():
+        _refuse_lost(folder)
         return Manifest(key_id=keyring.key_id)
     try:
         text = read_sealed(path, keyring.store, ROLE)
@@ -150,11 +152,37 @@ def load_manifest(folder: Path, keyring: Keyring) -> Manifest:
     return found
 
 
+def _refuse_lost(folder: Path) -> None:
+    """Stop where a store has lost its manifest, and with it who may not come back.
+
+    A writer saves a manifest before its first sealed file, so that a new store never looks so.
+    """
+    segments = folder / FOLDER
+    if segments.is_dir() and any(segments.iterdir()):
+        raise StoreError(
+            f"{folder / NAME} is gone, though {segments} holds files that it should name",
+            hint="restore the store from a backup; or move it away, take the feeds into a new one, "
+            "and run isthmus client forget --replay",
+        )
+
+
 def _unreadable(path: Path) -> StoreError:
     return StoreError(
         f"{path} is of another version of this program, which reads format {FORMAT}",
         hint="use the version that wrote it, or take the feeds into a new store",
     )
+
+
+def begun(folder: Path, keyring: Keyring) -> Manifest:
+    """The current generation, for a writer: a new store gets its manifest first.
+
+    Raises:
+        KeysError, StoreError: as `load_manifest`, or it cannot be written.
+    """
+    found = load_manifest(folder, keyring)
+    if not (folder / NAME).exists():
+        save_manifest(folder, keyring, found)
+    return found
 
 
 def save_manifest(folder: Path, keyring: Keyring, manifest: Manifest) -> None:

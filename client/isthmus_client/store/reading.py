@@ -10,8 +10,6 @@ from isthmus.files import digest
 from isthmus_client.contract.model import Contract, Table
 from isthmus_client.store.manifest import Manifest
 
-OPTIONAL_TABLES = ("service_texts", "impressions", "redemptions", "social_edges", "images")
-
 _WHERE = {"source", "table", "query", "format", "delimiter", "encoding", "credentials"}
 _APART = {"behaviours", "duplicates", "labels"}  # may change, or are looked at by themselves
 
@@ -29,7 +27,8 @@ def fingerprint(contract: Contract, name: str, content: str | None) -> str | Non
         return None
     table: Table = getattr(contract, name)
     values = table.model_dump(mode="json", exclude=_WHERE)
-    return _digest([content, values, contract.platform.time_zone, contract.history.retention_days])
+    times = [contract.platform.time_zone, contract.events.time_format]
+    return _digest([content, values, *times, contract.history.retention_days])
 
 
 def require_same_reading(contract: Contract, manifest: Manifest) -> None:

@@ -15,7 +15,7 @@ from isthmus_client.relations import PlatformTables
 from isthmus_client.store import quarantine
 from isthmus_client.store.items import SCHEMA, catalogue
 from isthmus_client.store.lock import held
-from isthmus_client.store.manifest import Manifest, load_manifest, save_manifest
+from isthmus_client.store.manifest import NAME, Manifest, begun, load_manifest, save_manifest
 from isthmus_client.store.mapped import Arrays, map_descriptor, opened
 from isthmus_client.store.people import no_people
 from isthmus_client.store.segments import FOLDER, Segments
@@ -69,7 +69,8 @@ class Store:
         if writable:
             _make(folder)
         with held(folder, wait) if writable else nullcontext():
-            store = cls(folder, keyring, load_manifest(folder, keyring))
+            manifest = (begun if writable else load_manifest)(folder, keyring)
+            store = cls(folder, keyring, manifest)
             if not writable:
                 yield store
                 return
@@ -101,6 +102,8 @@ class Store:
             for path in rejected.iterdir():
                 if not path.stem.isdigit() or int(path.stem) > self.manifest.generation:
                     path.unlink()
+            for path in self.folder.glob(f".{NAME}.*.tmp"):
+                path.unlink()
         except OSError as error:
             raise _unwritable(self.folder, error) from error
 
