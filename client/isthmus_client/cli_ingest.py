@@ -88,10 +88,10 @@ def _show(result: IngestResult) -> None:
         console.print(Text(line), soft_wrap=True)  # a path is no markup
 
 
-def _cells(feed: FeedResult) -> tuple[str, ...]:
+def _cells(feed: FeedResult) -> tuple[str | Text, ...]:
     counts = (feed.read, feed.added, feed.updated, feed.already, feed.rejections)
     shown = ("known", *[""] * 4) if feed.known else tuple(f"{n:,}" for n in counts)
-    return (feed.table, feed.feed, *shown)
+    return (feed.table, Text(feed.feed), *shown)  # a file's name is no markup
 
 
 def _words(result: IngestResult) -> list[str]:

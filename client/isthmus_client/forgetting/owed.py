@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from isthmus_client.ledger.rows import Committed, Reserved, Row
 from isthmus_client.receipts import verify_receipts
 
 Record = Literal["read", "absent", "unreadable"]
+Receipts = Literal["read", "absent", "unreadable", "others"]
 
 LEFT = frozenset({"update", "update again"})
 FIGURES = "metrics"
@@ -75,7 +76,8 @@ class Owed(_Part):
 
     Attributes:
         ledger: whether the ledger of privacy spent was read.
-        outbox: whether the outbox's receipts were read.
+        outbox: whether the outbox's receipts were read; "others" = they were, and none is in this
+            platform's name.
         private: runs with charged rounds.
         spent: by data set.
         unprotected: runs of which updates left without a charge, that is without noise.
@@ -84,7 +86,7 @@ class Owed(_Part):
     """
 
     ledger: Record
-    outbox: Record
+    outbox: Receipts
     private: tuple[PrivateRun, ...] = ()
     spent: tuple[Spent, ...] = ()
     unprotected: tuple[Run, ...] = ()
@@ -187,21 +189,28 @@ def _private_runs(rows: Iterable[Row]) -> tuple[PrivateRun, ...]:
     )
 
 
-def _outbox(path: Path | None, platform: str) -> tuple[Record, tuple[Run, ...], int]:
+def _outbox(path: Path | None, platform: str) -> tuple[Receipts, tuple[Run, ...], int]:
     if path is None:
         return "absent", (), 0
     receipts: list[Mapping[str, Any]] = []
-    for file in _files(path):
-        try:
+    try:
+        for file in _files(path):
             if verify_receipts(file).first_altered is not None:
                 return "unreadable", (), 0
             receipts += [json.loads(line) for line in file.read_bytes().split(b"\n")[:-1]]
-        except OSError:
-            return "unreadable", (), 0
-    own = [each for each in receipts if each.get("platform") == platform]
-    figures = sum(each.get("kind") == FIGURES for each in own)
-    plain = [each for each in own if each.get("kind") in LEFT and each.get("ledger") is None]
-    return "read", _plain_runs(plain), figures
+        return _departures(receipts, platform)
+    except (OSError, KeyError, TypeError, ValueError, OverflowError):  # whole, and yet none of ours
+        return "unreadable", (), 0
+
+
+def _departures(
+    receipts: Sequence[Mapping[str, Any]], platform: str
+) -> tuple[Receipts, tuple[Run, ...], int]:
+    """What left in the platform's name without a charge."""
+    own = [each for each in receipts if each["platform"] == platform]
+    figures = sum(each["kind"] == FIGURES for each in own)
+    plain = [each for each in own if each["kind"] in LEFT and each.get("ledger") is None]
+    return "others" if receipts and not own else "read", _plain_runs(plain), figures
 
 
 def _plain_runs(receipts: Iterable[Mapping[str, Any]]) -> tuple[Run, ...]:

@@ -28,6 +28,7 @@ from isthmus_client.vault import Keyring
 FORMAT: Final = "isthmus receipt of a person forgotten 1"
 PENDING: Final = ".pending"
 _NAME: Final = "forgotten-*.json"
+_DIGIT_BYTES: Final = 4  # of a receipt's name
 _LIMIT: Final = 2**22  # bytes; a receipt of a thousand runs has some 200 thousand
 
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -110,7 +111,7 @@ def write_pending(folder: Path, receipt: Receipt) -> Path:
         StoreError: it cannot be written.
     """
     when = datetime.fromisoformat(receipt.time).astimezone(UTC)
-    path = folder / f"forgotten-{when:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}.json"
+    path = _free(folder, f"{when:%Y%m%dT%H%M%SZ}")
     document = json.dumps(receipt.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -118,6 +119,14 @@ def write_pending(folder: Path, receipt: Receipt) -> Path:
     except OSError as error:
         raise _unwritable(folder, error) from error
     return path
+
+
+def _free(folder: Path, when: str) -> Path:
+    """A name that no receipt has: of many persons in one second two may draw the same digits."""
+    while True:
+        path = folder / f"forgotten-{when}-{secrets.token_hex(_DIGIT_BYTES)}.json"
+        if not path.exists() and not path.with_name(path.name + PENDING).exists():
+            return path
 
 
 def settle(folder: Path, forgotten: frozenset[str], generation: int) -> None:

@@ -18,9 +18,9 @@ _ALL_RUNS: Final = (
     "Private rounds, of all runs in the platform's ledger, which cannot tell persons apart: {runs}."
 )
 _PROMISE: Final = (
-    "For data set {data} all that left is differentially private for a {unit}: epsilon {epsilon} "
-    "at delta {delta} if the rounds were fixed beforehand, epsilon {budget} however they were "
-    "chosen. Who sees every release, and without them would toss a coin on whether this person "
+    "For data set {data} all that was charged is differentially private for a {unit}: epsilon "
+    "{epsilon} at delta {delta} if the rounds were fixed beforehand, epsilon {budget} however they "
+    "were chosen. Who sees all of that, and without it would toss a coin on whether this person "
     "took part, is right with a probability of at most {planned}, or {ever}. That holds with the "
     "person in the training: to keep it nothing must be trained anew."
 )
@@ -28,6 +28,10 @@ _CHARGED: Final = "What was charged stays charged: a person who goes gives no bu
 _OUTBOX_UNREADABLE: Final = (
     "The outbox's receipts were altered or cannot be read: whether rounds without privacy left is "
     "not known."
+)
+_OTHERS: Final = (
+    "None of the outbox's receipts is in this platform's name: whether it sent rounds without "
+    "privacy is not known."
 )
 _UNBOUNDED: Final = (
     "Rounds without privacy: {runs}. What they took from this person has no bound. Owed: train the "
@@ -89,6 +93,8 @@ def _unprotected(owed: Owed) -> str:
         return "The outbox's receipts were not named: rounds without privacy were not looked for."
     if owed.outbox == "unreadable":
         return _OUTBOX_UNREADABLE
+    if owed.outbox == "others":
+        return _OTHERS
     if not owed.unprotected:
         return "No update of the platform left without privacy."
     return _UNBOUNDED.format(runs=_runs(owed.unprotected))

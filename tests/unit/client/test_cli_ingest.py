@@ -80,3 +80,33 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_ours(home, capsys):
     home.store.write_text("in the way")
     assert ingest(home) == 18
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_a_feed_that_is_read_in_vain_says_where_its_rejected_rows_are(home, capsys):
+    events = home.folder / "events.csv"
+    late = events.read_text().splitlines()[1].split(",")
+    late[2] = "2990-01-01T00:00:00+00:00"
+    events.write_text(events.read_text() + ",".join(late) + "\n")
+    where = home.store / "quarantine" / "1.csv"
+    for _ in range(2):
+        assert ingest(home) == 0
+        shown = capsys.readouterr().out
+        assert f"Each by line and reason: {where}" in shown
+    assert "Nothing is new." in shown
+    assert "time_in_future" in where.read_text()
+    assert ingest(home, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["quarantine"] == str(where)
+
+
+def test_a_name_of_a_file_is_no_markup(home, capsys):
+    folder = home.folder / "x["
+    folder.mkdir()
+    (home.folder / "events.csv").rename(folder / "a[red].csv")
+    (home.folder / "x[" / "b].csv").write_text((folder / "a[red].csv").read_text())
+    home.contract.write_text(
+        home.contract.read_text().replace('source = "events.csv"', 'source = "x["')
+    )
+    assert ingest(home) == 0
+    shown = capsys.readouterr().out
+    assert "x[/a[red].csv" in shown
+    assert "x[/b].csv" in shown

@@ -107,6 +107,32 @@ def test_all_private_owes_no_training(tmp_path):
     assert "No update of the platform left without privacy." in statements(owed)
 
 
+def test_receipts_of_others_say_nothing_of_this_platform(tmp_path):
+    path = tmp_path / "own.jsonl"
+    left(path, platform="Own", ledger="a" * 64)
+    owed = find_owed(places(tmp_path, outbox=path), "own")
+    assert (owed.outbox, owed.unprotected) == ("others", ())
+    said = " ".join(statements(owed))
+    assert "None of the outbox's receipts is in this platform's name" in said
+    assert "No update of the platform left" not in said
+
+
+@pytest.mark.parametrize("foreign", [{"kind": "update"}, {"platform": "own", "kind": "update"}])
+def test_lines_that_are_none_of_ours_are_no_crash(tmp_path, foreign):
+    path = tmp_path / "own.jsonl"
+    left(path)
+    append_receipt(path, foreign)
+    assert find_owed(places(tmp_path, outbox=path), "own").outbox == "unreadable"
+
+
+def test_where_rounds_were_not_charged_not_all_is_called_private(ledger, tmp_path):
+    path = tmp_path / "own.jsonl"
+    left(path)
+    said = " ".join(statements(find_owed(places(tmp_path, ledger=ledger, outbox=path), "own")))
+    assert "all that was charged is differentially private" in said
+    assert "has no bound" in said
+
+
 def test_nothing_on_record_is_said_to_be_just_that(tmp_path):
     owed = find_owed(places(tmp_path), "own")
     assert (owed.ledger, owed.outbox, owed.heads) == ("absent", "absent", ())

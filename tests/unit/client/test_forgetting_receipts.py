@@ -9,6 +9,7 @@ from ingest_cases import KEYS, NOW, rows_of, take_in, write_events
 from isthmus.errors import DataInvalidError, DataMissingError, KeysError, StoreError
 from isthmus.progress import Silent
 from isthmus_client.forgetting import forget, load_receipt, look, returned, verify
+from isthmus_client.forgetting import receipts as naming
 from isthmus_client.forgetting.receipts import PENDING, write_pending
 from isthmus_client.home import Home
 from isthmus_client.vault import Keyring
@@ -58,6 +59,15 @@ def test_each_person_gets_a_receipt_without_the_others(folder):
     assert [each.after for each in found.receipts] == [2, 2, 2]
     assert found.receipts[2].removed == {}
     assert found.receipts[2].replaced == ()
+
+
+def test_no_receipt_takes_the_name_of_another(folder, monkeypatch):
+    monkeypatch.setattr(naming, "_DIGIT_BYTES", 1)  # as if thousands of persons came at once
+    ids = [f"nobody-{n}" for n in range(150)]
+    assert len(set(forgotten(folder, *ids[:75]).files)) == 75
+    forgotten(folder, *ids[75:])
+    found = {load_receipt(path).pseudonym for path in (folder / "receipts").iterdir()}
+    assert found == {each.hex() for each in hashed(*ids)}
 
 
 def test_a_second_request_says_that_nothing_was_left(folder):

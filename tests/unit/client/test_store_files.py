@@ -49,6 +49,32 @@ def test_a_newer_manifest_is_not_guessed_at(tmp_path, text):
         load_manifest(tmp_path, KEYS)
 
 
+def test_a_store_that_lost_its_manifest_is_left_as_it_is(tmp_path):
+    with Store.open(tmp_path, KEYS, writable=True) as store:
+        name = store.segments.write("users", b"kept")
+        store.commit(store.manifest.model_copy(update={"users": name, "forgotten": ("ab" * 32,)}))
+    (tmp_path / NAME).unlink()
+    for writable in (True, False):
+        with (
+            pytest.raises(StoreError, match="is gone, though"),
+            Store.open(tmp_path, KEYS, writable=writable),
+        ):
+            pass
+    assert (tmp_path / "segments" / name).exists()
+
+
+def test_a_first_writer_that_is_killed_leaves_a_store_that_opens(tmp_path):
+    with Store.open(tmp_path, KEYS, writable=True) as store:
+        store.segments.write("staged", b"of a process that died")
+        left = store.segments.folder
+        assert len(list(left.iterdir())) == 1
+    (tmp_path / f".{NAME}.4711.tmp").touch()
+    with Store.open(tmp_path, KEYS, writable=True) as store:
+        assert store.manifest.generation == 0
+        assert not list(left.iterdir())
+    assert not list(tmp_path.glob(".*"))
+
+
 def test_a_segment_opens_under_its_own_name_alone(tmp_path):
     segments = Segments(tmp_path, KEYS.store)
     one, two = (segments.write("2024-05", data) for data in (b"one", b"two"))
