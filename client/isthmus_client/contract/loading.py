@@ -70,6 +70,10 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
         last = len(text.splitlines())
         where = f"line {at[1]}, column {at[2]}" if at and at[1] else f"line {last}, its end"
         raise ContractError(f"{path} is no TOML:\n  {where}: {what}", hint=_HINT) from None
+    except RecursionError:
+        raise ContractError(f"{path} is no contract: nested too deeply", hint=_HINT) from None
+    except ValueError:  # the parser leaves numbers to Python, which has a limit of its own
+        raise ContractError(f"{path} holds a number of too many digits", hint=_HINT) from None
 
 
 def _refused(path: Path, found: Iterable[Mistake], text: str) -> ContractError:

@@ -29,10 +29,14 @@ UNITS: Final = ("auto", "s", "ms", "us", "ns")
 _DATABASE: Final = re.compile(
     r"^(postgres(ql)?|mysql|mariadb|duckdb)(\+\w+)?://|\.duckdb$", re.IGNORECASE
 )
-_PASSWORD: Final = re.compile(r"^[a-z][a-z0-9+.-]*://[^/@]*:[^@]*@", re.IGNORECASE)
-_SECRET: Final = re.compile(
-    r"[?&;][^=&]*(password|passwd|pwd|secret|token|signature|access_?key)[^=&]*=", re.IGNORECASE
+_PASSWORD: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/@]*:[^@]*@", re.IGNORECASE)
+_SECRET: Final = re.compile(  # in a URL's query, or as a driver has it: host=db password=...
+    r"[?&;]([^=&]*(password|passwd|pwd|secret|token|signature|access_?key|api_?key)[^=&]*|sig)="
+    r"|(^|\s)\w*(password|passwd|pwd)\s*=",
+    re.IGNORECASE,
 )
+_SYSTEMS_OWN: Final = re.compile(r"localtime|posixrules|(posix|right)/.*")  # zones of no name
+_NO_FILES: Final = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape"})
 _ROUND_TRIP: Final = "SELECT try_strptime(strftime({0}, $p), $p)::DATE = ({0})::DATE"
 
 
@@ -62,21 +66,25 @@ def _unknown_behaviour(word: str) -> str:
 
 
 def known_time_zone(name: str) -> str:
-    """A name that the system or the package `tzdata` knows."""
+    """A name that the system or the package `tzdata` knows, and DuckDB as well."""
     try:
-        zoneinfo.ZoneInfo(name)
+        known = zoneinfo.ZoneInfo(name).key is not None and not _SYSTEMS_OWN.fullmatch(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        known = False
+    if not known:
         near = meant(name, zoneinfo.available_timezones())
-        raise ValueError(f"{name!r} is no IANA time zone, such as Europe/Berlin{near}") from None
+        raise ValueError(f"{name!r} is no IANA time zone, such as Europe/Berlin{near}")
     return name
 
 
 def known_encoding(name: str) -> str:
-    """A name that Python knows."""
+    """A name that Python knows, of an encoding that files are written in."""
     try:
-        codecs.lookup(name)
-    except LookupError:
-        raise ValueError(f"{name!r} is no encoding, such as utf-8, cp1252 or gb18030") from None
+        known = codecs.lookup(name).name not in _NO_FILES and bool("a".encode(name))
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise ValueError(f"{name!r} is no encoding, such as utf-8, cp1252 or gb18030")
     return name
 
 
@@ -165,7 +173,7 @@ def mapped_words(words: Mapping[str, str]) -> dict[str, str]:
         if ours not in BEHAVIOURS:
             wrong[word] = _unknown_behaviour(ours)
         elif not word.strip():
-            wrong[word] = "is no word: default_behaviour is for rows without one"
+            wrong[word] = "is no word: rows whose behaviour is empty are rejected"
         elif word != word.strip():
             wrong[word] = "has spaces about it, without which words are compared"
         elif words[other] != ours:

@@ -143,6 +143,8 @@ def test_a_missing_source_is_told_at_its_table(tmp_path):
         ("platform", 'time_zone = "Berlin"', "did you mean"),
         ("platform", 'time_zone = "Europe/berlin"', "did you mean 'Europe/Berlin'?"),
         ("platform", 'time_zone = "../etc/passwd"', "is no IANA time zone"),
+        ("platform", 'time_zone = "localtime"', "is no IANA time zone"),
+        ("platform", 'time_zone = "right/Europe/Berlin"', "is no IANA time zone"),
         ("platform", 'currency = "euro"', "'euro' is no ISO 4217 code, such as EUR"),
         ("platform", 'surfaces = ["moble"]', "did you mean 'mobile'?"),
         ("platform", 'surfaces = "app"', "Input should be a valid array"),
@@ -157,6 +159,8 @@ def test_a_missing_source_is_told_at_its_table(tmp_path):
         ("events", 'format = "cvs"', "did you mean 'csv'?"),
         ("events", 'delimiter = ";;"', "at most 1 character"),
         ("events", 'encoding = "uft8"', "'uft8' is no encoding"),
+        ("events", 'encoding = "base64"', "'base64' is no encoding"),
+        ("events", 'encoding = "punycode"', "'punycode' is no encoding"),
         ("events", 'time_format = "sec"', "is none of auto, s, ms, us, ns"),
         ("events", 'time_format = "%Y-%m"', "'%Y-%m' does not give year, month and day"),
         ("events", 'time_format = "%H:%M"', "does not give year, month and day"),
@@ -165,7 +169,11 @@ def test_a_missing_source_is_told_at_its_table(tmp_path):
         ("events", 'behaviours = { buy = "purchse" }', "behaviours.buy: 'purchse' is none of"),
         ("events", 'behaviours = { purchase = "buy" }', "behaviours.purchase: 'buy' is none of"),
         ("events", 'behaviours = { " pv" = "view" }', 'behaviours." pv": has spaces about it'),
-        ("events", 'behaviours = { "" = "view" }', 'behaviours."": is no word'),
+        (
+            "events",
+            'behaviours = { "" = "view" }',
+            'behaviours."": is no word: rows whose behaviour is empty',
+        ),
         (
             "events",
             'behaviours = { PV = "view", pv = "click" }',
@@ -234,6 +242,10 @@ HUNTER = "hunter2/@7"
         f'source = "postgresql://me@db/shop?password={HUNTER}"',
         f'source = "postgresql://me@db/shop?sslmode=require&sslpassword={HUNTER}"',
         f'source = "https://example.org/events.csv?X-Amz-Signature={HUNTER}"',
+        f'source = "https://example.org/events.csv?sv=1&sig={HUNTER}"',
+        f'source = " postgresql://me:{HUNTER}@db/shop"',
+        f'source = "simplecache::s3://me:{HUNTER}@bucket/events.csv"',
+        f'source = "host=db password={HUNTER}"',
         f'source = "events.csv"\npassword = "{HUNTER}"',
         f'source = "events.csv"\ncredentials = "{HUNTER}"',
         f'source = 5\nquery = ["{HUNTER}"]',
@@ -264,6 +276,7 @@ def test_a_password_in_a_contract_made_in_memory_is_not_repeated_either():
         "C:/data/me@home/events.csv",
         "https://example.org:8443/events.csv?day=1",
         "data/token=7/events.parquet",
+        "https://example.org/events.csv?design=7",
     ],
 )
 def test_what_is_no_password_passes(source):
@@ -306,6 +319,16 @@ def test_a_list_of_tables_is_no_table(tmp_path):
 def test_what_is_no_toml_is_told_with_line_and_column(tmp_path, text, where):
     (only,) = said(tmp_path, text)
     assert only.startswith(f"{where}: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [("[" * 5000 + "]" * 5000, "nested too deeply"), ("9" * 5000, "a number of too many digits")],
+)
+def test_what_the_parser_gives_up_is_told(tmp_path, value, what):
+    (tmp_path / "platform.toml").write_text(f"{SMALL}x = {value}\n")
+    with pytest.raises(ContractError, match=what):
+        load_contract(tmp_path / "platform.toml")
 
 
 def test_what_is_no_text_is_told_with_its_line(tmp_path):
