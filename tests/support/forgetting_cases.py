@@ -26,7 +26,7 @@ ROWS = [
 ]
 TEXTS = [("ann", "where is my lamp", "delivery"), ("eve", "it broke", "return")]
 COUPONS = [("bob", "may", NOW - DAY), ("ann", "may", NOW - DAY), ("ann", "june", NOW)]
-EDGES = [("ann", "bob"), ("cid", "ann"), ("bob", "cid"), ("ann", "ann")]
+EDGES = [("ann", "bob"), ("cid", "ann"), ("bob", "cid"), ("dan", "ann")]
 
 
 def write_tables(folder, without=()):

@@ -238,18 +238,17 @@ def _of_persons(
 ) -> tuple[npt.NDArray[np.int64], pa.Array]:
     """Rows of each person, on whichever side they stand, and which rows are of none of them.
 
+    No row has a person on both sides: the rules let no edge join a user to itself.
+
     (persons,), (rows,)
     """
     asked = pa.array(pseudonyms, PSEUDONYMS)
     counts = np.zeros(len(pseudonyms), dtype=np.int64)
-    seen = np.full(table.num_rows, -1)
     stay = np.ones(table.num_rows, dtype=np.bool_)
     for name in USERS:
         if name in table.column_names:
             place = pc.index_in(table[name].combine_chunks(), value_set=asked)
             person = place.fill_null(-1).to_numpy()
-            counted = (person >= 0) & (person != seen)  # an edge to oneself is one row
-            counts += np.bincount(person[counted], minlength=len(pseudonyms))
+            counts += np.bincount(person[person >= 0], minlength=len(pseudonyms))
             stay &= person < 0
-            seen = person
     return counts, pa.array(stay)
