@@ -149,10 +149,11 @@ def started(
         items: that are known by now.
         numbers: {name: number} of events feeds; new names are added.
     """
-    found = []
+    found: list[Taken] = []
     for feed in task.feeds(table):
         print_ = fingerprint(task.contract, table, feed.fingerprint)
-        known = task.known(table, print_, items)
+        copy = print_ is not None and any(one.fingerprint == print_ for one in found)
+        known = copy or task.known(table, print_, items)  # as if it came with the next ingest
         number = 0 if numbers is None or known else numbers.setdefault(feed.name, len(numbers))
         found.append(Taken(table, feed, number, Quarantine(table, feed.name), print_, known))
     return found

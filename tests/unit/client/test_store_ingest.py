@@ -375,3 +375,20 @@ def by_user(histories):
         user: [column[start:stop].tolist() for column in columns]
         for user, (start, stop) in zip(histories.user_ids, bounds, strict=True)
     }
+
+
+@pytest.mark.parametrize("duplicates", ["keep", "reject"])
+def test_a_copy_adds_nothing_whether_it_comes_along_or_later(tmp_path, duplicates):
+    for name in ("at-once", "later"):
+        (tmp_path / name).mkdir()
+        write_items(tmp_path / name)
+        write_events(tmp_path / name, [*ROWS, ROWS[0]], name="days/1.parquet")
+    write_events(tmp_path / "at-once", [*ROWS, ROWS[0]], name="days/2.parquet")
+    for name in ("at-once", "later"):
+        its_contract = contract(tmp_path / name, source="days", duplicates=duplicates)
+        result = take_in(tmp_path / name, its_contract, accept_rejected=True)
+        assert adds_up(result)
+    write_events(tmp_path / "later", [*ROWS, ROWS[0]], name="days/2.parquet")
+    assert not take_in(tmp_path / "later", its_contract, accept_rejected=True).changed
+    assert rows_of(tmp_path / "at-once") == rows_of(tmp_path / "later")
+    assert len(rows_of(tmp_path / "later")) == len(ROWS) + (duplicates == "keep")
