@@ -36,7 +36,7 @@ _SECRET: Final = re.compile(  # in a URL's query, or as a driver has it: host=db
     re.IGNORECASE,
 )
 _SYSTEMS_OWN: Final = re.compile(r"localtime|posixrules|(posix|right)/.*")  # zones of no name
-_NO_FILES: Final = frozenset({"idna", "punycode", "unicode_escape", "raw_unicode_escape"})
+_NO_FILES: Final = frozenset({"idna", "punycode", "unicode-escape", "raw-unicode-escape"})
 _ROUND_TRIP: Final = "SELECT try_strptime(strftime({0}, $p), $p)::DATE = ({0})::DATE"
 
 

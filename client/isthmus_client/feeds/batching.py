@@ -28,6 +28,8 @@ def check_columns(name: str, has: Sequence[str], wanted: Sequence[str]) -> None:
 
 def numbered(table: pa.Table, lines: npt.NDArray[np.int64]) -> pa.Table:
     """The table with a last column of line numbers; lines: (rows,)."""
+    if not table.num_columns:  # Arrow gives no row to a table without columns
+        return pa.table({LINE: pa.array(lines, pa.int64())})
     return table.append_column(LINE, pa.array(lines, pa.int64()))
 
 

@@ -51,8 +51,11 @@ def find_header(text: TextSource, delimiter: str) -> Header:
     try:
         columns = tuple(name.strip() for name in next(_rows(lines, found), []))
         "".join(columns).encode()
-    except csv.Error as error:
-        raise DataInvalidError(f"{text.source.name}: the header is not CSV: {error}") from None
+    except csv.Error:
+        raise DataInvalidError(
+            f"{text.source.name}: the header is not CSV",
+            hint="its first line holds a carriage return, or is longer than a header can be",
+        ) from None
     except UnicodeEncodeError:
         raise DataInvalidError(
             f"{text.source.name}: the header is not {text.encoding}",
@@ -87,8 +90,8 @@ def _fit(lines: Sequence[str], delimiter: str) -> tuple[bool, float, int]:
             widths.append(len(row))
             if len(widths) == _LOOKED_AT:
                 break
-    except csv.Error:
-        return False, 0.0, 0
+    except csv.Error:  # as of a field that is too long: what was seen before it counts
+        pass
     width = widths[0] if widths else 0
     share = sum(each == width for each in widths) / max(len(widths), 1)
     return width > 1 and share >= _ENOUGH, share, width

@@ -1,9 +1,9 @@
 """CSV lines taken apart into columns of text: blocks that are plain at once, others row by row.
 
-A plain block has no NUL, is of the encoding, each of its lines has as many fields as the header,
-and quotation marks stand around whole fields only; Arrow reads it. All others go through Python's
-own reader, which knows on which line a row began, and goes on after a row that is not well
-formed. Both give the same.
+A plain block has no NUL, is of the encoding, its lines all end alike and have as many fields as
+the header, and quotation marks stand around whole fields only; Arrow reads it. All others go
+through Python's own reader, which knows on which line a row began, and goes on after a row that
+is not well formed. Both give the same.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from isthmus_client.feeds.text_notes import TextNotes
 from isthmus_client.feeds.text_source import Block, TextSource
 
 _SLOW_ROWS: Final = 8_192  # that are held as Python values at a time
+_LONGEST_FIELD: Final = 1 << 20  # characters; so far an open quotation mark is followed
 
 
 def csv_tables(
@@ -57,7 +59,7 @@ def _plain_table(
 ) -> pa.Table | None:
     """A block's rows; None = it is not plain."""
     data = block.data
-    if b"\0" in data or not header.delimiter.isascii():
+    if b"\0" in data or not header.delimiter.isascii() or not _even_lines(data, text.newline):
         return None
     if not data.isascii() or text.encoding != "utf-8":
         try:
@@ -71,6 +73,20 @@ def _plain_table(
         return None
     lines = np.arange(block.first, block.first + block.lines, dtype=np.int64)
     return numbered(table.select(list(wanted)), lines)
+
+
+def _even_lines(data: bytes, newline: bytes) -> bool:
+    """Whether the lines all end alike, and none is so long that a field could be too long.
+
+    Arrow would begin another row at a carriage return within a line.
+    """
+    half = _LONGEST_FIELD // 2
+    starts = range(0, len(data) - half + 1, half)
+    if any(data.find(newline, start, start + half) < 0 for start in starts):
+        return False
+    if newline == b"\r":
+        return b"\n" not in data
+    return b"\r" not in data or data.count(b"\r") == data.count(b"\r\n")
 
 
 def _quotes_around_fields(data: bytes, delimiter: str) -> bool:
@@ -176,6 +192,16 @@ class _Lines:
         next(row for row in csv.reader(self, delimiter=delimiter) if row)
 
 
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Python's reader takes fields as long as we do; its limit is one of the whole process."""
+    usual = csv.field_size_limit(_LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
+
+
 class _SlowReader:
     """Rows by Python's reader, until no line of a block that was begun is left."""
 
@@ -192,12 +218,13 @@ class _SlowReader:
         """Some of the rows that wait; what is malformed is told on."""
         rows: list[list[str]] = []
         numbers: list[int] = []
-        while self._lines.waiting and len(rows) < _SLOW_ROWS:
-            line = self._lines.mark()
-            row = self._row(line)
-            if row is not None:
-                rows.append(row)
-                numbers.append(line)
+        with long_fields():
+            while self._lines.waiting and len(rows) < _SLOW_ROWS:
+                line = self._lines.mark()
+                row = self._row(line)
+                if row is not None:
+                    rows.append(row)
+                    numbers.append(line)
         columns = {
             name: pa.array([row[place] or None for row in rows], pa.string())
             for name, place in self._wanted
@@ -226,7 +253,9 @@ class _SlowReader:
 def _quoting(error: csv.Error) -> str:
     """The reader's complaint in our words."""
     said = str(error)
-    if "unexpected end of data" in said or "field limit" in said:
+    if "field limit" in said:
+        return f"a field of over {_LONGEST_FIELD} characters: is a quotation mark never closed?"
+    if "unexpected end of data" in said:
         return "a quotation mark that is never closed"
     if "new-line" in said:
         return "a carriage return outside quotation marks"

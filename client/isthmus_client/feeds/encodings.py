@@ -9,7 +9,7 @@ from typing import Final
 
 from isthmus.errors import DataInvalidError
 
-_WHOLE: Final = ("utf-16", "utf-32", "utf-7", "iso2022", "hz")  # a newline is not the byte 0x0A
+_WHOLE: Final = ("utf-16", "utf-32", "utf-7", "iso2022", "hz")  # 0x0A need not be a newline
 _BOMS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -44,7 +44,7 @@ def canonical(encoding: str) -> str:
 
 def splits_at_bytes(encoding: str) -> bool:
     """Whether lines can be told apart before they are decoded."""
-    return not encoding.startswith(_WHOLE)
+    return not encoding.startswith(_WHOLE) and "\r\n".encode(encoding) == b"\r\n"
 
 
 def check_head(name: str, head: bytes, encoding: str) -> None:

@@ -150,12 +150,18 @@ def _find_columns(text: TextSource, wanted: Sequence[str]) -> tuple[str, ...]:
         )
     absent = {name for name in wanted if name not in names}
     for block in text.blocks() if absent else ():
-        seen = {name for name in absent if json.dumps(name).encode(text.encoding) in block.data}
+        seen = {name for name in absent if any(s in block.data for s in _spellings(name, text))}
         names.update(dict.fromkeys(name for name in wanted if name in seen))
         absent -= seen
         if not absent:
             break
     return tuple(name for name in names if name.strip())
+
+
+def _spellings(name: str, text: TextSource) -> Iterator[bytes]:
+    """A key as writers of JSON put it: with what is beyond ASCII escaped, or as it is."""
+    for escaped in (True, False):
+        yield json.dumps(name, ensure_ascii=escaped).encode(text.encoding, "replace")
 
 
 def _objects(

@@ -35,8 +35,7 @@ def find_files(source: str, folder: Path) -> tuple[FileSource, ...]:
         DataMissingError: there is no such file, or it may not be looked at.
     """
     try:
-        path = folder / Path(source).expanduser()
-        files, base = _files(path)
+        files, base = _files(folder, Path(source).expanduser())
     except (OSError, RuntimeError) as error:  # such as a folder that may not be looked into
         reason = getattr(error, "strerror", None) or str(error)
         raise DataMissingError(
@@ -49,15 +48,16 @@ def find_files(source: str, folder: Path) -> tuple[FileSource, ...]:
     return tuple(local_file(named[name], name) for name in sorted(named))
 
 
-def _files(path: Path) -> tuple[list[Path], Path]:
-    """What a path means, and the folder that all of it is in."""
+def _files(folder: Path, source: Path) -> tuple[list[Path], Path]:
+    """What a source means, and the folder that all of it is in."""
+    path = folder / source
     if path.is_file():
         return [path], path.parent
     if path.is_dir():
         found, base = list(path.iterdir()), path
-    else:
-        found = [Path(each) for each in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - absolute patterns
-        base = _fixed_part(path)
+    else:  # of the folder's own name no sign is a wildcard
+        names = glob.glob(str(source), root_dir=folder, recursive=True)  # noqa: PTH207 - absolute patterns
+        found, base = [folder / name for name in names], folder / _fixed_part(source)
     return [each for each in found if each.is_file() and not each.name.startswith(NOT_DATA)], base
 
 
@@ -101,9 +101,13 @@ def one_format(files: Sequence[FileSource], wanted: str) -> str:
 
 
 def _name(path: Path, base: Path, folder: Path) -> str:
-    """As seen from the platform's folder; of a file elsewhere, no folder above `base`."""
+    """As seen from the platform's folder; of a file elsewhere, no folder above `base`.
+
+    Bytes of a name that are no UTF-8 are written as numbers: no report could hold them.
+    """
     path, base, folder = (Path(os.path.normpath(each.absolute())) for each in (path, base, folder))
-    return path.relative_to(folder if path.is_relative_to(folder) else base).as_posix()
+    name = path.relative_to(folder if path.is_relative_to(folder) else base).as_posix()
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def _fixed_part(pattern: Path) -> Path:

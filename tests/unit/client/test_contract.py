@@ -161,6 +161,7 @@ def test_a_missing_source_is_told_at_its_table(tmp_path):
         ("events", 'encoding = "uft8"', "'uft8' is no encoding"),
         ("events", 'encoding = "base64"', "'base64' is no encoding"),
         ("events", 'encoding = "punycode"', "'punycode' is no encoding"),
+        ("events", 'encoding = "unicode_escape"', "'unicode_escape' is no encoding"),
         ("events", 'time_format = "sec"', "is none of auto, s, ms, us, ns"),
         ("events", 'time_format = "%Y-%m"', "'%Y-%m' does not give year, month and day"),
         ("events", 'time_format = "%H:%M"', "does not give year, month and day"),

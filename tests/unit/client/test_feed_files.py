@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import sys
 
 import pyarrow as pa
@@ -57,6 +58,22 @@ def test_a_name_tells_no_folder_outside_the_platforms(folder):
 def test_a_file_whose_name_looks_like_a_glob_is_that_file(folder):
     (folder / "events[1].csv").write_bytes(ROWS)
     assert names("events[1].csv", folder) == ["events[1].csv"]
+
+
+def test_of_the_platforms_own_folder_no_sign_is_a_wildcard(tmp_path):
+    platform = tmp_path / "shop [1]*"
+    platform.mkdir()
+    (platform / "a.csv").write_bytes(ROWS)
+    assert names("*.csv", platform) == ["a.csv"]
+    assert names("../*/a.csv", platform) == ["a.csv"]
+
+
+def test_a_name_of_other_bytes_can_be_told(tmp_path):
+    with open(os.fsencode(tmp_path) + b"/e\xff.csv", "wb") as file:  # noqa: PTH123 - bytes
+        file.write(ROWS)
+    (feed,) = open_feeds(Table(source="*.csv"), tmp_path)
+    assert feed.name == "e\\xff.csv"
+    assert rows(feed, ["item_id"])[0] == [("i1", 2), ("i2", 3)]
 
 
 def test_a_mixture_of_formats_is_refused_with_names(folder):

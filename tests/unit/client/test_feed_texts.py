@@ -1,5 +1,8 @@
 """CSV and JSON Lines: what is malformed is told on its line, what is odd is noted."""
 
+import csv
+import json
+
 import pytest
 
 from isthmus.errors import DataInvalidError
@@ -51,6 +54,45 @@ def test_a_mark_that_is_never_closed_costs_its_line_alone(tmp_path):
     assert (len(rows), rows[0], rows[-1]) == (60_000, ("u0", "i0", 3), ("u59999", "i59999", 60_002))
 
 
+@pytest.mark.parametrize("rows_before", [0, 300_000])  # within the first block, and long after it
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_row_is_judged_alike_wherever_it_stands(tmp_path, rows_before, newline):
+    odd = ["p,q\rr,s", "", "x,y", f"long,{'t' * 200_000}", f'marked,"{"t" * 200_000}"']
+    lines = ["a,b", *(f"u{n},i{n}" for n in range(rows_before)), *odd, f"far,{'t' * 1_048_577}"]
+    rows, told, notes = read(tmp_path, newline.join([*lines, ""]))
+    found = [(each[0], len(each[1]), each[2] - rows_before) for each in rows[rows_before:]]
+    assert found == [("x", 1, 4), ("long", 200_000, 5), ("marked", 200_000, 6)]
+    assert [(line - rows_before, reason) for line, reason, _ in told] == [
+        (2, "ragged"),
+        (7, "ragged"),
+    ]
+    assert told[0][2] == "a carriage return outside quotation marks"
+    assert told[1][2] == "a field of over 1048576 characters: is a quotation mark never closed?"
+    assert notes["blank_lines"] == "1 blank lines are no rows"
+    assert csv.field_size_limit() == 131_072  # of the whole process: as it was
+
+
+def test_the_delimiter_is_found_before_a_long_field(tmp_path):
+    rows, told, _ = read(tmp_path, f'a;b\n1;{"t" * 200_000}\n2;"x"\n')
+    assert ([len(row) for row in rows], told) == ([3, 3], [])
+
+
+def test_a_header_with_a_carriage_return_is_refused_in_our_words(tmp_path):
+    with pytest.raises(DataInvalidError, match=r"the header is not CSV$"):
+        read(tmp_path, "a,b\r1,2\r3,4\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("t.csv", "a,b\n1,2\n3,4\n"), ("t.csv", 'a,b\n1,"2""\n"\n3,4'), ("t.jsonl", '{"a":1}\n{}\n')],
+)
+def test_rows_are_counted_without_a_column(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    (feed,) = open_feeds(Table(source=name), tmp_path)
+    (batch,) = feed.batches((), print)
+    assert (batch.schema.names, batch.num_rows) == (["_line"], 2)
+
+
 @pytest.mark.parametrize(("delimiter", "named"), [(";", "semicolon"), ("\t", "tab"), ("|", "bar")])
 def test_the_delimiter_is_found_by_looking_at_rows(tmp_path, delimiter, named):
     texts = ("text", "plain", "x, y; z | w", "p\tq, r, s", "a;b;c")
@@ -89,11 +131,14 @@ def test_lines_end_with_carriage_returns_alone(tmp_path):
     assert (rows, told, list(notes)) == ([("1", "2", 2), ("3", "4", 3)], [], ["newlines"])
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "gb18030", "shift_jis", "cp1252"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-16", "utf-16-be", "gb18030", "shift_jis", "cp1252", "cp037"]
+)
 @pytest.mark.parametrize("quoted", ["漢字", '"漢, 字"', '"漢 ""字"""'])
 def test_other_encodings_are_read(tmp_path, encoding, quoted):
-    quoted = quoted.replace("漢", "é").replace("字", "ü") if encoding == "cp1252" else quoted
-    content = f"名,b\n{quoted},2\n" if encoding != "cp1252" else f"à,b\n{quoted},2\n"
+    western = encoding in {"cp1252", "cp037"}
+    quoted = quoted.replace("漢", "é").replace("字", "ü") if western else quoted
+    content = f"à,b\n{quoted},2\n" if western else f"名,b\n{quoted},2\n"
     rows, told, notes = read(tmp_path, content.encode(encoding), encoding=encoding)
     plain = quoted.removeprefix('"').removesuffix('"').replace('""', '"')
     assert (rows, told) == ([(plain, "2", 2)], [])
@@ -186,6 +231,17 @@ def test_later_keys_are_columns_where_they_are_wanted_and_noted_elsewhere(tmp_pa
     batches = list(feed.batches(feed.columns, print))
     assert batches[-1].to_pylist()[-1] == {"user": "u", "stars": "5", "_line": 10_001}
     assert dict(feed.notes)["new_columns"].endswith("not read: 'note' (line 10001)")
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+def test_a_later_key_is_found_however_it_is_written(tmp_path, escaped):
+    lines = ['{"user": "u"}'] * 10_001
+    last = json.dumps({"user": "u", "時間": "7"}, ensure_ascii=escaped)
+    (tmp_path / "t.jsonl").write_text("\n".join([*lines, last]))
+    table = EventsTable(source="t.jsonl", columns={"timestamp": "時間"})
+    (feed,) = open_feeds(table, tmp_path, ("timestamp",))
+    *_, batch = feed.batches(feed.columns, print)
+    assert batch.to_pylist()[-1]["時間"] == "7"
 
 
 def test_what_is_no_json_lines_is_refused_at_once(tmp_path):
