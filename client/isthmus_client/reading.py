@@ -175,14 +175,22 @@ def _column_faults(contract: Contract, table: str, feeds: Sequence[Feed]) -> lis
 
 
 def _findings(contract: Contract, tallies: Sequence[Tally]) -> list[str]:
-    """What makes the feeds unfit: an empty table, or too many rows that are out."""
+    """What makes the feeds unfit: an empty table, too many rows that are out, or all of them."""
     limit = contract.limits.rejected_share
     lines = [line for table in ("items", "events") for line in _empty(table, tallies)]
     for tally in tallies:
         if tally.beyond(limit):
             lines.append(f"{tally.name}: more than {limit:.2%} of {tally.read} rows are rejected")
             lines += [f"  {line}" for line in tally.lines()]
-    return lines
+    return lines or _nothing_left([tally for tally in tallies if tally.table == "events"])
+
+
+def _nothing_left(events: Sequence[Tally]) -> list[str]:
+    """Told where all events are out for reasons that are no fault of theirs, as of age."""
+    if any(tally.accepted for tally in events):
+        return []
+    lines = [f"{tally.name}: {line}" for tally in events for line in tally.lines()]
+    return ["no event is left:", *(f"  {line}" for line in lines)]
 
 
 def _empty(table: str, tallies: Sequence[Tally]) -> list[str]:

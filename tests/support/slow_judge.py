@@ -14,7 +14,7 @@ from isthmus.behaviours import BEHAVIOURS
 DAY = 86_400
 UNITS = {"auto": 1, "s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 SURFACES = ("pc", "mobile", "app", "mini_program", "store")
-NUMBER = re.compile(r"[+-]?[0-9]+([.][0-9]*)?([eE][+-]?[0-9]{1,3})?")
+NUMBER = re.compile(r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?")
 ISO = re.compile(
     r"([12][0-9]{3}-[0-9]{2}-[0-9]{2})"
     r"(?:[T ]([0-9]{2}:[0-9]{2})(:[0-9]{2})?([.][0-9]+)?(Z| UTC|[+-][01][0-9](?::?[0-5][0-9])?)?)?"
@@ -62,8 +62,8 @@ def as_seconds(value, time_format, zone):  # noqa: PLR0911 - one for each type
         return True, _moment(datetime(value.year, value.month, value.day), zone)  # noqa: DTZ001 - the local clock
     if isinstance(value, bool):
         return True, None
-    if time_format not in UNITS and isinstance(value, int):
-        return True, _text_seconds(str(value), time_format, zone)
+    if time_format not in UNITS:
+        return True, _text_seconds(as_id(value) or "?", time_format, zone)
     return True, _scaled(value, time_format)
 
 

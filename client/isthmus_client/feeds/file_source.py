@@ -26,11 +26,14 @@ class FileSource:
         name: what messages call it.
         opener: a new handle on its bytes, from the start; raises OSError.
         stamp: what changes when the file does; None = cannot be told.
+        found: the stamp when the file was found; what is learned of it since, such as a header,
+            holds for that file alone. None = any will do.
     """
 
     name: str
     opener: Callable[[], IO[bytes]]
     stamp: Callable[[], tuple[int, ...] | None]
+    found: tuple[int, ...] | None = None
 
     @property
     def suffix(self) -> str:
@@ -46,9 +49,11 @@ class FileSource:
 
         Raises:
             DataMissingError: it is gone, or may not be read.
-            DataInvalidError: it changed while it was read.
+            DataInvalidError: it changed while it was read, or since it was found.
         """
         before = self._now()
+        if self.found is not None and before != self.found:
+            raise self._changed()
         try:
             handle = self.opener()
         except OSError as error:
@@ -56,10 +61,7 @@ class FileSource:
         with handle:
             yield handle
         if self._now() != before:
-            raise DataInvalidError(
-                f"{self.name} changed while it was read",
-                hint="read it again once whatever writes it is done",
-            )
+            raise self._changed()
 
     @contextmanager
     def content(self) -> Iterator[IO[bytes]]:
@@ -98,6 +100,12 @@ class FileSource:
         except OSError as error:
             raise self._gone(error) from None
 
+    def _changed(self) -> DataInvalidError:
+        return DataInvalidError(
+            f"{self.name} changed while it was read",
+            hint="read it again once whatever writes it is done",
+        )
+
     def _gone(self, error: OSError) -> DataMissingError:
         reason = error.strerror or type(error).__name__
         return DataMissingError(
@@ -107,10 +115,14 @@ class FileSource:
 
 
 def local_file(path: Path, name: str) -> FileSource:
-    """A file on this machine under the name that messages use."""
+    """A file on this machine, as it is now, under the name that messages use.
+
+    Raises:
+        OSError: it is gone, or may not be looked at.
+    """
 
     def stamp() -> tuple[int, ...]:
         seen = path.stat()
         return seen.st_ino, seen.st_size, seen.st_mtime_ns
 
-    return FileSource(name, lambda: path.open("rb"), stamp)
+    return FileSource(name, lambda: path.open("rb"), stamp, stamp())

@@ -36,16 +36,17 @@ def find_files(source: str, folder: Path) -> tuple[FileSource, ...]:
     """
     try:
         files, base = _files(folder, Path(source).expanduser())
+        named = {_name(each, base, folder): each for each in files}
+        sources = tuple(local_file(named[name], name) for name in sorted(named))
     except (OSError, RuntimeError) as error:  # such as a folder that may not be looked into
         reason = getattr(error, "strerror", None) or str(error)
         raise DataMissingError(
             f"the source {source!r} cannot be looked at: {reason}",
             hint="check that the path is right and that this user may read it",
         ) from None
-    if not files:
+    if not sources:
         raise nothing_found(source)
-    named = {_name(each, base, folder): each for each in files}
-    return tuple(local_file(named[name], name) for name in sorted(named))
+    return sources
 
 
 def _files(folder: Path, source: Path) -> tuple[list[Path], Path]:

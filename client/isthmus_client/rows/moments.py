@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from isthmus_client.rows.numbers import NUMBER, number_column
-from isthmus_client.rows.texts import decoded, trimmed
+from isthmus_client.rows.texts import as_text, decoded, trimmed
 
 _Kind = Literal["moments", "local", "whole", "real", "text"]
 
@@ -103,11 +103,18 @@ def _prepared(column: pa.Array, *, numbers: bool) -> tuple[_Kind, pa.Array]:
     if pa.types.is_integer(kind):
         return ("whole", column) if numbers else ("text", column.cast(pa.string()))
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return "real", number_column(column)
+        return ("real", number_column(column)) if numbers else ("text", _whole_as_text(column))
     if pa.types.is_string(kind):
         return "text", trimmed(column)
     # Of any other type: given, but no time.
     return "text", pc.if_else(column.is_valid(), "?", pa.scalar(None, pa.string()))
+
+
+def _whole_as_text(column: pa.Array) -> pa.Array:
+    """Days such as 20240331.0, as a column of whole numbers with gaps is often written."""
+    text = as_text(column)
+    unread = pc.and_(number_column(column).is_valid(), text.is_null())
+    return pc.if_else(unread, "?", text)
 
 
 def _typed(column: pa.Array) -> tuple[_Kind, pa.Array]:

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from isthmus_client.rows.texts import decoded
 
-# What is a number as text: 12, -0.5, 1.7e9. No thousands' separators, no currency, no "nan".
-NUMBER: Final = r"[+-]?[0-9]+([.][0-9]*)?([eE][+-]?[0-9]{1,3})?"
+# What is a number as text: 12, -0.5, .5, 1.7e9. No thousands' separators, no currency, no "nan".
+NUMBER: Final = r"[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?"
 
 
 def number_column(column: pa.Array) -> pa.Array:

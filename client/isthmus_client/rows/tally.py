@@ -39,6 +39,11 @@ class Tally:
     read: int = 0
     rejected: dict[str, Rejected] = field(default_factory=dict)
 
+    @property
+    def accepted(self) -> int:
+        """Rows that are in."""
+        return self.read - sum(one.count for one in self.rejected.values())
+
     def take(self, judged: pa.Table) -> pa.Table:
         """Count a judged batch; what is accepted of it."""
         self.read += judged.num_rows

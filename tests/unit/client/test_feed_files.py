@@ -222,6 +222,18 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path):
         rows(feed)
 
 
+def test_a_file_that_is_replaced_before_it_is_read_is_told(folder):
+    path = folder / "t.csv"
+    path.write_bytes(ROWS)
+    (feed,) = open_feeds(Table(source="t.csv"), folder)
+    path.write_bytes(b"item_id,user_id\ni1,u1\ni2,u2\n")  # by the old header ids would be mixed up
+    os.utime(path, ns=(0, 0))  # the clock of a file system may stand still for some milliseconds
+    with pytest.raises(DataInvalidError, match=r"t.csv changed while it was read"):
+        rows(feed)
+    with pytest.raises(DataInvalidError, match=r"t.csv changed while it was read"):
+        assert feed.fingerprint
+
+
 def test_an_unknown_column_is_told_without_those_there_are(folder):
     feed, *_ = open_feeds(Table(source="events"), folder)
     with pytest.raises(DataInvalidError, match=r"events/a.csv has no column 'price'") as caught:

@@ -201,6 +201,12 @@ def test_rows_beyond_retention_are_no_fault_of_a_feed(tmp_path):
     assert "2 events are older than the contract lets them be kept" in tables.warnings[0]
 
 
+def test_where_all_events_are_too_old_it_is_said(tmp_path):
+    agreed = write(tmp_path, parts={"history": {"retention_days": 1}})
+    message = refusal(agreed)
+    assert "no event is left:\n    events.csv: 4 events are older than the contract" in message
+
+
 def test_all_findings_come_at_once_with_count_and_line_and_no_value(tmp_path):
     events = (
         "user_id,item_id,timestamp,behaviour\n"

@@ -206,11 +206,25 @@ def test_times_by_type_and_zone(connection, column, zone, seconds):
         ("%d.%m.%Y %H:%M:%S", "31.03.2024 12:00:01"),
         ("%Y-%m-%d %H:%M:%S %z", "2024-03-31 14:00:01 +0200"),
         ("%Y%m%d%H%M%S", 20_240_331_120_001),
+        ("%Y%m%d%H%M%S", 20_240_331_120_001.0),
+        ("%Y%m%d%H%M%S", Decimal("20240331120001.00")),
     ],
 )
 def test_times_by_format(connection, time_format, stamp):
     (row,) = judge(connection, contract({"time_format": time_format}), timestamp=[stamp])
     assert row["time"] == 1_711_886_401
+
+
+def test_a_pattern_is_of_whole_numbers(connection):
+    days = pa.array([20_240_331.0, 20_240_331.5, float("nan"), 1e300, None])
+    rows = judge(connection, contract({"time_format": "%Y%m%d"}), timestamp=days)
+    assert rows[0]["time"] == 1_711_843_200
+    assert [row["reason"] for row in rows] == [None, "bad_time", "no_time", "bad_time", "no_time"]
+
+
+def test_a_number_may_begin_with_its_point(connection):
+    rows = judge(connection, price=[".5", "-.25", "+.5e1", ".", "5.", "1.2.3"])
+    assert [row["price"] for row in rows] == [0.5, -0.25, 5.0, None, 5.0, None]
 
 
 def test_the_repeated_hour_is_its_second_pass(connection):
