@@ -53,6 +53,7 @@ def ingest(
     Example: isthmus client ingest --platform shop/platform.toml
     """
     from isthmus_client.contract import load_contract  # noqa: PLC0415 - keeps `--help` fast
+    from isthmus_client.forgetting import require_kept_away  # noqa: PLC0415 - as below
     from isthmus_client.store import Store  # noqa: PLC0415 - imports DuckDB
     from isthmus_client.store import ingest as run  # noqa: PLC0415
     from isthmus_client.vault import load_keys  # noqa: PLC0415
@@ -60,6 +61,7 @@ def ingest(
     home, contract = Home(platform), load_contract(platform)
     keyring = load_keys(home.keys, passphrase_file=passphrase_file)
     with Store.open(home.store, keyring, writable=True, wait=wait) as store:
+        require_kept_away(home, store)
         result = run(
             contract,
             home.folder,

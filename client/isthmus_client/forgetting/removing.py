@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from isthmus.errors import StoreError
 from isthmus.progress import Progress
 from isthmus_client.contract import load_contract
 from isthmus_client.forgetting.owed import Owed, Places, find_owed
@@ -19,7 +20,7 @@ from isthmus_client.forgetting.receipts import (
     settle,
     write_pending,
 )
-from isthmus_client.forgetting.words import statements
+from isthmus_client.forgetting.words import counted, statements
 from isthmus_client.home import Home
 from isthmus_client.store import Store
 from isthmus_client.store.forget import Erasure, commit, erase, stored_rows
@@ -126,10 +127,34 @@ def returned(request: Request) -> list[bytes]:
         StoreBusyError, KeysError, StoreError: as in `look`.
     """
     with _opened(request) as store:
-        receipts = map(load_receipt, receipts_in(request.home.receipts))
-        own = (r.pseudonym for r in receipts if r.key_id == request.keyring.key_id)
-        kept_away = frozenset(store.manifest.forgotten)
-        return [bytes.fromhex(each) for each in dict.fromkeys(own) if each not in kept_away]
+        return _returned(request.home, store)
+
+
+def require_kept_away(home: Home, store: Store) -> None:
+    """That a store which is to be filled keeps everybody away who has a receipt.
+
+    Raises:
+        StoreError: it does not: it is new, or an older copy was put back.
+        DataInvalidError: a receipt was altered.
+
+    Guarantees:
+        Whoever was forgotten under these keys, and has a receipt in `home`, is not taken in again.
+    """
+    if back := _returned(home, store):
+        raise StoreError(
+            f"{home.store} would take in {counted(len(back), 'person')} again who "
+            f"{'has a receipt' if len(back) == 1 else 'have receipts'} of being forgotten",
+            hint="isthmus client forget --replay has the store keep them away; then the same "
+            "command again",
+        )
+
+
+def _returned(home: Home, store: Store) -> list[bytes]:
+    receipts = map(load_receipt, receipts_in(home.receipts))
+    ours = public_key(store.keyring)  # anybody can write our key id; nobody else can sign
+    own = (receipt.pseudonym for receipt in receipts if receipt.public_key == ours)
+    kept_away = frozenset(store.manifest.forgotten)
+    return [bytes.fromhex(each) for each in dict.fromkeys(own) if each not in kept_away]
 
 
 def summed(rows: Sequence[Rows]) -> Rows:

@@ -1,6 +1,7 @@
 """`isthmus client ingest`: from a folder of `init` to a store, and what it says."""
 
 import json
+import shutil
 import stat
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from isthmus.cli import run as isthmus
 from isthmus_client.home import Home
 from isthmus_client.store import Store
-from isthmus_client.vault import load_keys
+from isthmus_client.vault import load_keys, pseudonym
 
 
 @pytest.fixture
@@ -110,3 +111,22 @@ def test_a_name_of_a_file_is_no_markup(home, capsys):
     shown = capsys.readouterr().out
     assert "x[/a[red].csv" in shown
     assert "x[/b].csv" in shown
+
+
+def test_a_new_store_does_not_take_in_who_was_forgotten_from_the_old_one(home, capsys):
+    platform = ("--platform", str(home.contract))
+    user = (home.folder / "events.csv").read_text().splitlines()[1].split(",")[0]
+    assert ingest(home) == 0
+    assert isthmus(["client", "forget", user, "--yes", *platform]) == 0
+    shutil.rmtree(home.store)
+    capsys.readouterr()
+    assert ingest(home) == 18
+    said = capsys.readouterr().err
+    assert "take in 1 person again who has a receipt" in said
+    assert user not in said
+    assert isthmus(["client", "forget", "--replay", "--yes", *platform]) == 0
+    assert ingest(home, "--accept-rejected") == 0
+    keys = load_keys(home.keys)
+    with Store.open(home.store, keys, writable=False) as store:
+        assert pseudonym(keys.pseudonym, user) not in store.pseudonyms().to_pylist()
+        assert store.manifest.events > 0

@@ -61,6 +61,16 @@ def test_each_person_gets_a_receipt_without_the_others(folder):
     assert found.receipts[2].replaced == ()
 
 
+def test_a_receipt_in_our_name_that_others_signed_forgets_nobody(folder):
+    (path,) = forgotten(folder, "nobody").files
+    forged = load_receipt(path).model_copy(
+        update={"pseudonym": hashed("bob")[0].hex(), "public_key": naming.public_key(OTHERS)}
+    )
+    path.write_text(forged.signed(OTHERS).model_dump_json())
+    assert load_receipt(path).key_id == KEYS.key_id
+    assert returned(request(folder)) == []
+
+
 def test_no_receipt_takes_the_name_of_another(folder, monkeypatch):
     monkeypatch.setattr(naming, "_DIGIT_BYTES", 1)  # as if thousands of persons came at once
     ids = [f"nobody-{n}" for n in range(150)]
