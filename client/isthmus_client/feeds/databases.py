@@ -256,6 +256,11 @@ class _MySQL:
             connection = pymysql.connect(**self._arguments(), cursorclass=SSCursor)
         except (pymysql.Error, OSError) as error:
             raise unreachable(self._place, str(error)) from None
+        except (TypeError, ValueError, AttributeError, NotImplementedError):
+            raise DataInvalidError(
+                f"{self._place} cannot be connected to with the parameters of the source's URL",
+                hint="the driver does not know one of them, or not its value: see PyMySQL's list",
+            ) from None
         try:
             with closing(connection), connection.cursor() as cursor:
                 for statement in _BEGIN:

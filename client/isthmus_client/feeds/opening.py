@@ -22,6 +22,7 @@ from isthmus_client.feeds.remote import find_remote_files
 from isthmus_client.feeds.table_feed import TableFeed
 
 _SCHEME: Final = re.compile(r"^([a-z][a-z0-9.-]+)(\+\w+)?:(?=//)", re.IGNORECASE)
+_DUCKDB: Final = re.compile(r"^duckdb:///", re.IGNORECASE)
 _DATABASES: Final = {
     "postgres": "postgresql",
     "postgresql": "postgresql",
@@ -49,7 +50,7 @@ def open_feeds(table: Table, folder: Path, ours: Sequence[str] = ()) -> tuple[Fe
     if table.is_database:
         return (_open_table(table, folder, scheme),)
     if scheme in {"", "file"}:
-        files = find_files(table.source.removeprefix("file://"), folder)
+        files = find_files(table.source.removeprefix(found[0] + "//" if found else ""), folder)
     else:
         files = find_remote_files(table.source)
     kind = one_format(files, table.format)
@@ -68,7 +69,7 @@ def _open_file(file: FileSource, kind: str, table: Table, theirs: Sequence[str])
 def _open_table(table: Table, folder: Path, scheme: str) -> Feed:
     read = table.table or "query"
     if scheme in {"", "duckdb"}:
-        path = folder / Path(table.source.removeprefix("duckdb:///")).expanduser()
+        path = folder / Path(_DUCKDB.sub("", table.source)).expanduser()
         return TableFeed(f"{path.name}/{read}", DuckDBReader(path, table))
     if scheme not in _DATABASES:
         raise DataInvalidError(

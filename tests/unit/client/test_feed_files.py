@@ -45,6 +45,7 @@ def test_folders_and_globs_are_sorted_and_markers_left_out(folder):
     assert names("events/[ab].csv", folder) == expected[:2]
     assert names("**/*.csv", folder) == expected
     assert names(f"file://{folder}/events/b.csv", folder) == ["events/b.csv"]
+    assert names(f"FILE://{folder}/events/b.csv", folder) == ["events/b.csv"]
 
 
 def test_a_name_tells_no_folder_outside_the_platforms(folder):

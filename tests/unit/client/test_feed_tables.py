@@ -46,6 +46,7 @@ def fault(kind, folder, **options):
     [
         "shop.duckdb",
         "duckdb:///shop.duckdb",
+        "DuckDB:///shop.duckdb",
         "{folder}/shop.duckdb",
         "duckdb:///{folder}/shop.duckdb",
     ],
@@ -188,6 +189,14 @@ def fault_of_driver(folder, **options):
     with pytest.raises(NotInstalledError) as caught:
         open_feeds(Table(**options), folder)
     return caught.value.hint
+
+
+@pytest.mark.parametrize("parameter", ["no_such=1", "charset=no-such", "read_timeout=-7"])
+def test_a_parameter_that_the_driver_does_not_know_is_told(tmp_path, parameter):
+    pytest.importorskip("pymysql")
+    source = f"mysql://me@127.0.0.1:1/shop?{parameter}"
+    found = fault(DataInvalidError, tmp_path, source=source, table="events")
+    assert found.startswith("mysql at 127.0.0.1:1 cannot be connected to with the parameters of")
 
 
 def test_databases_that_are_not_read_here_are_told(tmp_path):
