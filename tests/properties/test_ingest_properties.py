@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_cases import (
     ITEMS,
+    KEYS,
     NOW,
     adds_up,
     contract,
@@ -22,7 +23,10 @@ from ingest_cases import (
     write_items,
 )
 
+from isthmus_client.contract.model import RedemptionsTable
+from isthmus_client.store import Store
 from isthmus_client.store.calendar import month_name, months
+from isthmus_client.vault import pseudonym
 
 FEW = settings(max_examples=15, deadline=None)
 DAY = 86_400
@@ -109,6 +113,62 @@ def test_two_files_in_any_order_are_one_file(rows, data, duplicates):
             assert adds_up(take_in(split, its_contract, **options))
         assert rows_of(split) == rows_of(whole)
         assert untied(split) == untied(whole)
+
+
+AGED = st.lists(
+    st.tuples(
+        st.sampled_from(USERS[:5]),
+        st.sampled_from(ITEMS),
+        st.integers(0, 120).map(lambda day: NOW - day * DAY),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+def content(folder):
+    """All that a store gives, and whose pseudonyms stand among its users."""
+    with Store.open(folder / "store", KEYS, writable=False) as store:
+        manifest, people = store.manifest, store.pseudonyms().to_pylist()
+    shown = [(s.month, s.rows, s.first, s.last) for s in manifest.segments]
+    counts = (manifest.events, manifest.user_count, manifest.single_users)
+    histories = untied(folder) if manifest.user_count > manifest.single_users else ()
+    return shown, counts, rows_of(folder), sorted(people), histories
+
+
+@FEW
+@given(rows=AGED, then=AGED, days=st.integers(0, 150))
+def test_whoever_retention_leaves_without_events_leaves_the_users(rows, then, days):
+    """The store is one that never had those rows; later rows of the same people are welcome."""
+    later = NOW + days * DAY
+    oldest = later - 60 * DAY
+    kept = [row for row in rows if row[2] >= oldest]
+    with place() as one, place() as other:
+        spent = {"user_id": USERS[:2], "campaign": ["may"] * 2, "timestamp": [str(NOW)] * 2}
+        pq.write_table(pa.table(spent), one / "spent.parquet")
+        spending = {"redemptions": RedemptionsTable(source="spent.parquet")}
+        write_events(one, rows)
+        aged = contract(one, retention=60).model_copy(update=spending)
+        take_in(one, aged, now=NOW, accept_rejected=True)
+        assert take_in(one, aged, now=later, accept_rejected=True).users == len(
+            {user for user, _, _ in kept}
+        )
+        write_events(other, kept)
+        take_in(other, contract(other, retention=60), now=later, accept_rejected=True)
+        assert content(one) == content(other)
+        assert content(one)[3] == sorted(
+            pseudonym(KEYS.pseudonym, user) for user in {user for user, _, _ in kept}
+        )
+        with Store.open(one / "store", KEYS, writable=False) as store:
+            spent = store.segments.read_table(store.manifest.tables["redemptions"])
+        assert spent["user_id"].to_pylist() == [
+            pseudonym(KEYS.pseudonym, user) for user in USERS[:2]
+        ]
+        for folder in (one, other):
+            write_events(folder, then)
+            its_contract = aged if folder is one else contract(folder, retention=60)
+            take_in(folder, its_contract, now=later, accept_rejected=True)
+        assert content(one) == content(other)
 
 
 @FEW

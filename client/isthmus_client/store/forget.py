@@ -1,14 +1,9 @@
-"""Persons out of the store: the next generation holds nothing of them and keeps them away.
-
-Numbers of users stay without a gap: the users with the largest numbers move into the places that
-become free. So only those months are written anew that the persons or the few who move have events
-in.
-"""
+"""Persons out of the store: the next generation holds nothing of them and keeps them away."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,16 +14,15 @@ import pyarrow.compute as pc
 from isthmus.errors import StoreError
 from isthmus.files import sync_folder
 from isthmus.progress import Progress
-from isthmus_client.store.calendar import month_name
-from isthmus_client.store.columns import EventColumns, Sorted
+from isthmus_client.store.columns import Sorted
 from isthmus_client.store.intake_tables import USERS
 from isthmus_client.store.items import item_rows
 from isthmus_client.store.manifest import Manifest, Segment
 from isthmus_client.store.people import PSEUDONYMS
+from isthmus_client.store.renumbering import Numbers, Renumbering, users_of
 from isthmus_client.store.sequences import build
 from isthmus_client.store.store import Store
 
-Numbers = npt.NDArray[np.int32]
 EVENTS = "events"
 
 
@@ -70,7 +64,7 @@ def stored_rows(store: Store, pseudonyms: Sequence[bytes]) -> tuple[dict[str, in
     tally = _Tally(len(pseudonyms))
     numbers = _numbers(store, pseudonyms)
     for segment in store.manifest.segments:
-        tally.add(EVENTS, _counts(_users(store, segment), numbers))
+        tally.add(EVENTS, _counts(users_of(store.segments, segment), numbers))
     for name, file in store.manifest.tables.items():
         tally.add(name, _of_persons(store.segments.read_table(file), pseudonyms)[0])
     return tally.rows()
@@ -154,11 +148,6 @@ def _numbers(store: Store, pseudonyms: Sequence[bytes]) -> Numbers:
     return np.asarray(found.to_numpy(), dtype=np.int32)
 
 
-def _users(store: Store, segment: Segment) -> Numbers:
-    """Whose the events of a month are. (events,)"""
-    return np.asarray(store.segments.read_table(segment.file, ["user"])["user"].to_numpy())
-
-
 def _counts(users: Numbers, numbers: Numbers) -> npt.NDArray[np.int64]:
     """Events of each person. (persons,)"""
     counts = np.bincount(users, minlength=int(numbers.max(initial=-1)) + 1)
@@ -170,15 +159,13 @@ def _events(store: Store, numbers: Numbers, tally: _Tally, progress: Progress) -
     people, gone = store.pseudonyms(), np.unique(numbers[numbers >= 0])
     if not gone.size:
         return {}
-    order = _order(len(people), gone)
-    renumbered = np.full(len(people), -1, dtype=np.int32)
-    renumbered[order] = np.arange(order.size, dtype=np.int32)
-    people = people.take(pa.array(order))
+    renumbering = Renumbering.without(len(people), gone)
+    people = people.take(pa.array(renumbering.order))
     manifest, kept = store.manifest, list[tuple[Segment, Sorted]]()
     with progress.track("months", len(manifest.segments)) as advance:
         for segment in manifest.segments:
-            tally.add(EVENTS, _counts(_users(store, segment), numbers))
-            kept += _month(store, segment, renumbered)
+            tally.add(EVENTS, _counts(users_of(store.segments, segment), numbers))
+            kept += renumbering.month(store.segments, segment)
             advance(1)
     months = [events for _, events in kept]
     built = build(months, people, item_rows(store.items()), timed=manifest.timed)
@@ -189,36 +176,6 @@ def _events(store: Store, numbers: Numbers, tally: _Tally, progress: Progress) -
         "user_count": built.users,
         "single_users": built.single,
     }
-
-
-def _order(users: int, gone: Numbers) -> npt.NDArray[np.int64]:
-    """Old numbers of those who stay, by new number. (users who stay,)"""
-    stay = users - gone.size
-    order = np.arange(stay)
-    order[gone[gone < stay]] = np.setdiff1d(np.arange(stay, users), gone)
-    return order
-
-
-def _month(store: Store, segment: Segment, renumbered: Numbers) -> Iterator[tuple[Segment, Sorted]]:
-    """A month as it is or written anew; nothing where nothing is left of it."""
-    users = _users(store, segment)
-    if np.array_equal(renumbered[users], users):
-        yield segment, store.segments.read_sorted(segment.file)
-        return
-    events = _renumbered(store.segments.read_events(segment.file), renumbered)
-    if len(events):
-        name = store.segments.write_events(month_name(segment.month), events)
-        first, last = int(events.time.min()), int(events.time.max())
-        update = {"file": name, "rows": len(events), "first": first, "last": last}
-        yield segment.model_copy(update=update), events.sorted()
-
-
-def _renumbered(events: EventColumns, renumbered: Numbers) -> EventColumns:
-    """Events of those who stay under their new numbers, by user and then as they lay."""
-    user = renumbered[events.user]
-    kept = np.flatnonzero(user >= 0)
-    order = kept[np.argsort(user[kept], kind="stable")]
-    return replace(events.at(order), user=user[order])
 
 
 def _tables(store: Store, pseudonyms: Sequence[bytes], tally: _Tally) -> dict[str, str]:

@@ -29,6 +29,7 @@ from isthmus_client.store.months import NEVER, Months, MonthWriter
 from isthmus_client.store.people import People, no_people
 from isthmus_client.store.quarantine import write_quarantine
 from isthmus_client.store.reading import reading, require_same_reading
+from isthmus_client.store.renumbering import without_idle
 from isthmus_client.store.result import IngestResult
 from isthmus_client.store.sequences import build
 from isthmus_client.store.staging import MAX_EVENTS, Staging
@@ -168,10 +169,9 @@ class _Ingest:
     ) -> None:
         """Write what is left of the next generation, and make it the current one."""
         contract, store = self._task.contract, self._store
-        built = build(
-            months.events, people.pseudonyms, item_rows(items.items), timed=contract.events.timed
-        )
-        users = pa.table({"pseudonym": people.pseudonyms})
+        kept = without_idle(store.segments, people.pseudonyms, months.segments, months.events)
+        built = build(kept.events, kept.people, item_rows(items.items), timed=contract.events.timed)
+        users = pa.table({"pseudonym": kept.people})
         store.commit(
             Manifest(
                 generation=self._before.generation + 1,
@@ -180,7 +180,7 @@ class _Ingest:
                 timed=contract.events.timed,
                 reading={table: reading(contract, table) for table in ("events", "items")},
                 behaviours=contract.events.behaviours,
-                segments=months.segments,
+                segments=kept.segments,
                 feeds=self._records(taken, items.items.num_rows),
                 users=store.segments.write_table("users", users),
                 items=self._items(items),

@@ -218,6 +218,27 @@ def test_retention_removes_what_grew_old(folder):
     assert min(row[2] for row in rows_of(folder)) >= NOW - 60 * DAY
 
 
+def people_of(folder):
+    with Store.open(folder / "store", KEYS, writable=False) as store:
+        return store.pseudonyms().to_pylist()
+
+
+def test_whoever_has_no_event_left_is_no_user(folder):
+    take_in(folder, contract(folder, retention=100))
+    before = people_of(folder)
+    assert len(before) == 3
+    later = take_in(folder, contract(folder, retention=100), now=NOW + 6 * DAY)
+    assert (later.expired, later.users) == (2, 2)
+    ann, bob, cid = (pseudonym(KEYS.pseudonym, user) for user in ("ann", "bob", "cid"))
+    assert set(before) - {cid} == {ann, bob} == set(people_of(folder))
+    assert rows_of(folder)[0][0] in {ann.hex(), bob.hex()}
+    write_events(folder, [*ROWS, ("cid", "rug", NOW)])
+    take_in(folder, contract(folder, retention=100), now=NOW + 6 * DAY, accept_rejected=True)
+    assert set(people_of(folder)) == {ann, bob, cid}
+    everything = take_in(folder, contract(folder, retention=100), now=NOW + 500 * DAY)
+    assert (everything.users, everything.events, people_of(folder)) == (0, 0, [])
+
+
 def test_events_without_times_keep_their_order(folder):
     rows = [
         ("ann", "rug", None),
