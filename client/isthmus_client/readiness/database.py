@@ -1,5 +1,8 @@
 """The check's own database: in memory alone, so that no row ever lies on a disk in the clear.
 
+DuckDB could encrypt what it spills, but only with an extension that it fetches over the network
+(docs/readiness.md).
+
 Guarantees:
     Nothing is spilled: DuckDB has no folder for temporary files, and fails instead.
     An error's text never repeats a value of a row.
