@@ -13,11 +13,16 @@ from isthmus_client.feeds.feed import LINE
 
 
 def check_columns(name: str, has: Sequence[str], wanted: Sequence[str]) -> None:
-    """That a feed has the columns which a caller wants.
+    """That a feed has the columns which a caller wants, and that none is called as lines are.
 
     Raises:
         DataInvalidError: it has not; names them.
     """
+    if any(column.lower() == LINE for column in wanted):
+        raise DataInvalidError(
+            f"{name}: a column called {LINE} cannot be read: lines are counted under that name",
+            hint="give it another name, in a database by a query",
+        )
     absent = [column for column in wanted if column not in has]
     if absent:
         raise DataInvalidError(

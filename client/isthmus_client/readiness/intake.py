@@ -104,6 +104,7 @@ class Intake:
     def stream(self, opened: OpenFeed, looks: Sequence[Look]) -> None:
         """Give a feed's batches to `looks`; what stops it is kept as `opened.broken`."""
         columns = {*opened.theirs.values(), *opened.unmapped[:_MOST_UNMAPPED]}
+        columns -= {name for name in opened.unmapped if name.lower() == LINE}  # that is ours
         wanted = [name for name in opened.feed.columns if name in columns]
         try:
             for batch in opened.feed.batches(wanted, self._on_malformed(opened)):

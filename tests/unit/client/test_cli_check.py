@@ -100,3 +100,17 @@ def test_a_folder_that_cannot_be_written_is_told(platform, tmp_path, capsys):
 def test_a_contract_that_is_not_there_is_told(tmp_path, capsys):
     missing = str(tmp_path / "platform.toml")
     refuse(["client", "check", "--platform", missing], 11, "platform.toml", capsys)
+
+
+def test_a_column_with_the_name_of_our_lines_is_left_alone_and_cannot_be_mapped(
+    platform, tmp_path, capsys
+):
+    path = platform()
+    header, *rows = (tmp_path / "events.csv").read_text().splitlines()
+    more = "\n".join([f"{header},_line", *(f"{row},7" for row in rows)])
+    (tmp_path / "events.csv").write_text(more + "\n")
+    assert check(path) == 0
+    path.write_text(path.read_text() + '[events.columns]\nquantity = "_line"\n')
+    capsys.readouterr()
+    assert check(path) == 14
+    assert "a column called _line cannot be read" in capsys.readouterr().err
