@@ -165,7 +165,8 @@ class EventsTable(Table):
         timed: false where events have no times: the order of a user's rows is then the order.
         time_format: "auto" (numbers are seconds, text is ISO 8601), "s", "ms", "us", "ns", or a
             pattern as of `strptime`.
-        duplicates: whether rows that are equal in every mapped column are rejected or kept.
+        duplicates: whether rows that repeat an earlier one (`rows.duplicates.EVENT_KEY`) are
+            rejected or kept.
         labels: {label: the column that says when it became known}; checked for leakage.
     """
 
