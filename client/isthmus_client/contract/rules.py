@@ -29,7 +29,8 @@ UNITS: Final = ("auto", "s", "ms", "us", "ns")
 _DATABASE: Final = re.compile(
     r"^(postgres(ql)?|mysql|mariadb|duckdb)(\+\w+)?://|\.duckdb$", re.IGNORECASE
 )
-_PASSWORD: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/@]*:[^@]*@", re.IGNORECASE)
+# In a URL, also in one that was taken for a path, which has one slash less.
+_PASSWORD: Final = re.compile(r"[a-z][a-z0-9+.-]*://?[^/@]*:[^@]*@", re.IGNORECASE)
 _SECRET: Final = re.compile(  # in a URL's query, or as a driver has it: host=db password=...
     r"[?&;]([^=&]*(password|passwd|pwd|secret|token|signature|access_?key|api_?key)[^=&]*|sig)="
     r"|(^|\s)\w*(password|passwd|pwd)\s*=",

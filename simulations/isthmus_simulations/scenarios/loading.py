@@ -36,7 +36,7 @@ def load_scenario(name_or_path: str | Path) -> Scenario:
         return _parse(entry.read_text(encoding="utf-8"), entry.name, Path())
     path = Path(name_or_path)
     try:
-        return _parse(path.read_text(encoding="utf-8"), str(path), path.parent)
+        return _parse(path.read_text(encoding="utf-8-sig"), str(path), path.parent)
     except OSError as error:
         raise ScenarioError(
             f"there is no scenario {str(name_or_path)!r}: {error.strerror}",
@@ -55,6 +55,10 @@ def _parse(text: str, file: str, folder: Path) -> Scenario:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{file} is not TOML: {error}") from error
+    except RecursionError:
+        raise ScenarioError(f"{file} is no scenario: nested too deeply") from None
+    except ValueError:  # the parser leaves numbers to Python, which has a limit of its own
+        raise ScenarioError(f"{file} holds a number of too many digits") from None
     # Through JSON: its strict mode takes lists for tuples and text for paths, and nothing else.
     document = json.dumps(raw, default=lambda date: date.isoformat())
     try:

@@ -247,6 +247,7 @@ HUNTER = "hunter2/@7"
         f'source = " postgresql://me:{HUNTER}@db/shop"',
         f'source = "simplecache::s3://me:{HUNTER}@bucket/events.csv"',
         f'source = "host=db password={HUNTER}"',
+        f'source = "/home/me/s3:/me:{HUNTER}@bucket/events.csv"',
         f'source = "events.csv"\npassword = "{HUNTER}"',
         f'source = "events.csv"\ncredentials = "{HUNTER}"',
         f'source = 5\nquery = ["{HUNTER}"]',

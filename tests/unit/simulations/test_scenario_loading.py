@@ -1,5 +1,6 @@
 """Scenario files: the built-in ones, and every mistake in one's own told at once."""
 
+import codecs
 from pathlib import Path
 
 import pytest
@@ -159,6 +160,30 @@ def test_a_market_is_countries_or_all_but(tmp_path, given):
 
 def test_a_file_that_is_not_toml(tmp_path):
     assert "is not TOML" in refusal(tmp_path, "[split\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [("[" * 5000 + "]" * 5000, "nested too deeply"), ("9" * 5000, "a number of too many digits")],
+)
+def test_what_the_parser_gives_up_is_told(tmp_path, value, what):
+    assert what in refusal(tmp_path, f"x = {value}\n")
+
+
+def test_a_password_in_the_place_of_a_file_is_not_repeated(tmp_path):
+    text = (
+        '[[platforms]]\nname = "p"\nsource = "files"\n'
+        'events = "s3://me:hunter2@bucket/e.csv"\nitems = "i.csv"\n'
+    )
+    found = refusal(tmp_path, text)
+    assert "events: holds a password" in found
+    assert "hunter2" not in found
+
+
+def test_a_byte_order_mark_does_no_harm(tmp_path):
+    path = scenario(tmp_path, SHOP)
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    assert load_scenario(path).name == "mine"
 
 
 def test_a_file_that_is_not_text(tmp_path):
