@@ -81,10 +81,10 @@ def _require_person(path: Path, receipt: Receipt, person: bytes) -> None:
 
 def _require_gone(home: Home, keyring: Keyring, receipt: Receipt) -> int:
     """The generation of the store that holds nothing of the person."""
+    person = [bytes.fromhex(receipt.pseudonym)]
     with Store.open(home.store, keyring, writable=False) as store:
-        rows = stored_rows(store, [bytes.fromhex(receipt.pseudonym)])[0]
-        kept_away = receipt.pseudonym in store.manifest.forgotten
-        generation = store.manifest.generation
+        rows, manifest = store.steady(lambda: (stored_rows(store, person)[0], store.manifest))
+    kept_away, generation = receipt.pseudonym in manifest.forgotten, manifest.generation
     if rows or not kept_away:
         what = (
             f"holds {sum(rows.values())} rows of this person"

@@ -129,7 +129,7 @@ class Store:
             DataInvalidError: no user has two events.
             StoreError: a file is damaged.
         """
-        return self._steady(self._tables)
+        return self.steady(self._tables)
 
     def sequences(self) -> tuple[Arrays, int]:
         """The sorted events as arrays, and a descriptor by which another process can map them.
@@ -140,10 +140,17 @@ class Store:
             DataMissingError: nothing was ever taken in.
             StoreError: the file is damaged.
         """
-        return self._steady(self._sequences)
+        return self.steady(self._sequences)
 
-    def _steady(self, read: Callable[[], Read]) -> Read:
-        """What is read of one generation, even if a writer replaces it meanwhile."""
+    def steady(self, read: Callable[[], Read]) -> Read:
+        """What is read of one generation, even if a writer replaces it meanwhile.
+
+        Args:
+            read: reads the files of `manifest`; called again where that is no longer the newest.
+
+        Raises:
+            StoreError: a file is damaged.
+        """
         for _ in range(_READS):
             try:
                 return read()

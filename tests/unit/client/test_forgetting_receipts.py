@@ -8,10 +8,11 @@ from ingest_cases import KEYS, NOW, rows_of, take_in, write_events
 
 from isthmus.errors import DataInvalidError, DataMissingError, KeysError, StoreError
 from isthmus.progress import Silent
-from isthmus_client.forgetting import forget, load_receipt, look, returned, verify
+from isthmus_client.forgetting import forget, load_receipt, look, returned, verify, verifying
 from isthmus_client.forgetting import receipts as naming
 from isthmus_client.forgetting.receipts import PENDING, write_pending
 from isthmus_client.home import Home
+from isthmus_client.store.forget import stored_rows
 from isthmus_client.vault import Keyring
 
 OTHERS = Keyring(*(bytes([n]) * 32 for n in (13, 17, 19, 23)))
@@ -103,6 +104,21 @@ def test_the_platform_can_check_whose_it_is(folder):
     assert "bob" not in str(caught.value)
     with pytest.raises(KeysError, match="keys alone"):
         verify(path, home(folder), None, user_id="ann")
+
+
+def test_a_check_beside_a_writer_looks_at_one_generation(folder, monkeypatch):
+    (path,) = forgotten(folder, "ann").files
+    seen = []
+
+    def beside_a_writer(store, pseudonyms):
+        if not seen:
+            forgotten(folder, "bob")  # its files replace those that are about to be read
+        seen.append(store.manifest.generation)
+        return stored_rows(store, pseudonyms)
+
+    monkeypatch.setattr(verifying, "stored_rows", beside_a_writer)
+    assert verify(path, home(folder), KEYS, user_id="ann").generation == 3
+    assert seen == [2, 3]
 
 
 def test_a_receipt_of_other_keys_is_not_ours(folder):
