@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
@@ -22,16 +23,30 @@ ISTHMUS = Path(sys.executable).with_name("isthmus")
 pytestmark = pytest.mark.slow
 
 
-def offspring(token):
-    """Command lines of live processes that inherited the token in their environment."""
+def offspring(token, patience=0):
+    """Command lines of processes that inherited the token and outlive `patience` seconds each.
+
+    An actor ends when it finds its driver gone, which takes a busy machine a moment.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if token in (path / "environ").read_bytes():
-                found.append((path / "cmdline").read_bytes())
+                line = (path / "cmdline").read_bytes()
+                if not ends(int(path.name), patience):
+                    found.append(line)
         except OSError:
             continue  # it ended while we looked
     return found
+
+
+def ends(pid, patience):
+    """Whether a process ends within so many seconds."""
+    descriptor = os.pidfd_open(pid)
+    try:
+        return bool(select.select([descriptor], [], [], patience)[0])
+    finally:
+        os.close(descriptor)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +63,7 @@ def on_ray(tmp_path_factory):
             check=False,
             timeout=240,
         )
-        return done, offspring(token.encode()), list(Path(short).iterdir())
+        return done, offspring(token.encode(), patience=30), list(Path(short).iterdir())
 
 
 def test_it_gives_the_same_bytes_as_the_memory_engine(on_ray, tmp_path):
@@ -77,10 +92,14 @@ def test_no_process_and_no_folder_is_left(on_ray):
 
 
 def test_the_look_for_processes_sees_a_child():
-    with subprocess.Popen(["sleep", "60"], env={"ISTHMUS_TEST_RUN": "child"}) as child:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(["cat"], env={"ISTHMUS_TEST_RUN": "child"}, **pipes) as child:
+        child.stdin.write(b"there?\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == b"there?\n"  # only now it is surely the program
         found = offspring(b"ISTHMUS_TEST_RUN=child")
         child.kill()
-    assert found == [b"sleep\x0060\x00"]
+    assert found == [b"cat\x00"]
 
 
 def test_an_engine_that_cannot_start_ends_at_once(tmp_path):
