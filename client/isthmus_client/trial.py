@@ -45,7 +45,7 @@ from isthmus_client.workspace import Workspace
 
 CANDIDATE: Final = "personalised"
 SHARED: Final = (
-    "Nothing left this computer: the release was read from a file, no connection was opened"
+    "Nothing left this computer: the release was read from a file, the tables from their sources"
 )
 VERSIONED: Final = ("torch", "numpy", "scipy", "duckdb", "safetensors", "sentence-transformers")
 Value = TypeVar("Value")
