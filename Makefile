@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PYTHON ?=
 TORCH := torch==2.13.0
+CORES := $(shell getconf _NPROCESSORS_ONLN)
 ARGS ?=
 
 .PHONY: help install simulate test lint fix bench docs clean
@@ -42,7 +43,7 @@ simulate: install ## the main job on the embedded data: trains, compares, writes
 	@$(BIN)/isthmus simulate $(ARGS)
 
 test: install ## all tests (ARGS="tests/unit -k name" for some)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile $(ARGS)
 
 lint: install ## formatting, ruff, types and floors; changes nothing
 	@$(BIN)/ruff format --check .
