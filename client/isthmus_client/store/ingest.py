@@ -69,6 +69,8 @@ def ingest(
         User ids and order ids reach the disk as pseudonyms under the platform's keys, and nothing
         of a row is on the disk unsealed. A person who was forgotten does not come back.
     """
+    if not rebuild:
+        store.require_files()
     before = _emptied(store.manifest) if rebuild else store.manifest
     require_same_reading(contract, before)
     with connect() as connection:

@@ -62,6 +62,10 @@ class Segments:
                 f"{self.folder / name} was altered", hint="restore the store from a backup"
             ) from error
 
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        return (self.folder / name).is_file()
+
     def write_table(self, kind: str, table: pa.Table) -> str:
         """The same for a table."""
         return self.write(kind, _parquet(table, compression="zstd"))

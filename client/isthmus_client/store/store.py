@@ -92,6 +92,19 @@ class Store:
         self.manifest = manifest
         self.remove_orphans()
 
+    def require_files(self) -> None:
+        """That all files which the generation consists of are there; not what is in them.
+
+        Raises:
+            StoreError: one is missing.
+        """
+        lost = [name for name in sorted(self.manifest.files()) if not self.segments.has(name)]
+        if lost:
+            raise StoreError(
+                f"{', '.join(lost)} of {self.segments.folder} cannot be found",
+                hint="restore the store from a backup, or read all feeds anew with --rebuild",
+            )
+
     def remove_orphans(self) -> None:
         """Delete what no generation names: left by a killed writer, or replaced."""
         named, rejected = self.manifest.files(), self.folder / quarantine.FOLDER

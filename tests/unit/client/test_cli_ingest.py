@@ -130,3 +130,13 @@ def test_a_new_store_does_not_take_in_who_was_forgotten_from_the_old_one(home, c
     with Store.open(home.store, keys, writable=False) as store:
         assert pseudonym(keys.pseudonym, user) not in store.pseudonyms().to_pylist()
         assert store.manifest.events > 0
+
+
+def test_a_store_that_lacks_a_month_is_not_called_complete(home, capsys):
+    assert ingest(home) == 0
+    month = min((home.store / "segments").glob("2025-*"))
+    month.unlink()
+    capsys.readouterr()
+    assert ingest(home) == 18
+    assert month.name in capsys.readouterr().err
+    assert ingest(home, "--rebuild") == 0
