@@ -30,12 +30,18 @@ class OwnPlatform:
         validation_start: ISO time in UTC; None for leave-one-out.
         test_start: the same for the test.
         warnings: one line each.
+        max_events: newest events of a history to read; 0 = as many as an encoder was made for.
     """
 
     platform: Platform
     validation_start: str | None
     test_start: str | None
     warnings: tuple[str, ...]
+    max_events: int = 0
+
+    def read_by(self, made_for: int) -> int:
+        """Events of a history that an encoder made for so many reads here."""
+        return min(self.max_events or made_for, made_for)
 
 
 def own_contract(
@@ -130,7 +136,7 @@ def prepare_platform(
     split, moments = _split(histories, contract)
     vectors = encode_cached(tables.catalogue.texts, encoder, cache, progress)
     platform = Platform(contract.platform.name, tables.catalogue, vectors, histories, split)
-    return OwnPlatform(platform, *moments, warnings)
+    return OwnPlatform(platform, *moments, warnings, contract.history.max_events)
 
 
 def _limited(tables: PlatformTables, most: int, seed: int) -> tuple[Histories, tuple[str, ...]]:

@@ -155,7 +155,7 @@ def _workspace(own: OwnPlatform, encoder: SharedEncoder) -> Workspace:
             f"the text encoder makes {width}",
             hint="name the folder of the release's text encoder with --encoder",
         )
-    workspace = Workspace(own.platform, encoder.config.max_events)
+    workspace = Workspace(own.platform, own.read_by(encoder.config.max_events))
     if not workspace.sequences.training_users.size:
         raise DataInvalidError(
             "no user has two events before the validation window: there is nothing to train on",

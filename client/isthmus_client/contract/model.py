@@ -20,6 +20,22 @@ from pydantic import (
 from isthmus_client.contract import rules
 
 Surface = Literal["pc", "mobile", "app", "mini_program", "store"]
+Task = Literal[
+    "next_item",
+    "purchase",
+    "click",
+    "rating",
+    "interest_migration",
+    "churn",
+    "return",
+    "promotion",
+    "cart_completion",
+    "demand",
+    "service_intent",
+    "image_category",
+    "similar_item",
+    "social_referral",
+]
 Format = Literal["auto", "csv", "jsonl", "parquet", "duckdb", "sql"]
 Duplicates = Literal["reject", "keep"]
 
@@ -45,14 +61,14 @@ class PlatformPart(_Model):
         time_zone: IANA name; of timestamps that name no zone.
         currency: ISO 4217 code of all prices; "" = not said.
         surfaces: those that the platform has; empty = not said.
-        tasks: what its heads predict.
+        tasks: what its heads are to predict; so far there is a head for "next_item" alone.
     """
 
     name: Name = "own"
     time_zone: Annotated[str, AfterValidator(rules.known_time_zone)] = "UTC"
     currency: Annotated[str, AfterValidator(rules.currency_code)] = ""
     surfaces: tuple[Surface, ...] = ()
-    tasks: tuple[str, ...] = ("next_item",)
+    tasks: tuple[Task, ...] = ("next_item",)
 
 
 class HistoryPart(_Model):
@@ -60,13 +76,14 @@ class HistoryPart(_Model):
 
     Attributes:
         retention_days: events older than this many days are rejected; 0 = none is.
-        max_events: events of one history that the encoder reads.
+        max_events: newest events of a history that an encoder is to read; 0 = as many as it was
+            made for.
         validation: share of all events before validation starts; unused without times.
         test: the same for the test.
     """
 
     retention_days: Annotated[int, Field(ge=0)] = 0
-    max_events: Annotated[int, Field(ge=2, le=1000)] = 50
+    max_events: Annotated[int, Field(ge=0, le=1000)] = 0
     validation: Share = 0.8
     test: Annotated[Share, Field(validate_default=True)] = 0.9
 

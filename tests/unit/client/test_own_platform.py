@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from planted_histories import random_platform
 from tiny_encoder import HashEncoder
 
 from isthmus.errors import (
@@ -15,7 +16,7 @@ from isthmus.errors import (
     ScenarioError,
 )
 from isthmus.progress import Silent
-from isthmus_client.own_platform import own_contract, prepare_platform
+from isthmus_client.own_platform import OwnPlatform, own_contract, prepare_platform
 
 ITEMS = "item_id,title\n" + "".join(f"i{row},thing {row}\n" for row in range(7))
 
@@ -145,3 +146,9 @@ def test_a_table_of_one_moment_leaves_no_test(folder):
     with pytest.raises(DataInvalidError, match="no room for a test") as caught:
         prepared(contract(folder), folder)
     assert "--untimed" in caught.value.hint
+
+
+def test_a_contract_may_ask_for_shorter_histories_but_not_for_longer_ones():
+    platform = random_platform(users=9, items=5, events=4, seed=1)
+    reads = {most: OwnPlatform(platform, None, None, (), most).read_by(50) for most in (0, 7, 90)}
+    assert reads == {0: 50, 7: 7, 90: 50}
