@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 
 import pyarrow as pa
 
@@ -11,12 +10,13 @@ from isthmus_client.feeds.batching import check_columns, in_batches
 from isthmus_client.feeds.csv_dialect import find_header
 from isthmus_client.feeds.csv_rows import csv_tables
 from isthmus_client.feeds.feed import BATCH_ROWS, OnMalformed
+from isthmus_client.feeds.file_feed import FileFeed
 from isthmus_client.feeds.file_source import FileSource
 from isthmus_client.feeds.text_notes import TextNotes, opening_notes
 from isthmus_client.feeds.text_source import open_text
 
 
-class CsvFeed:
+class CsvFeed(FileFeed):
     """A CSV file with a header; all columns are text, an empty field is null.
 
     Args:
@@ -30,25 +30,15 @@ class CsvFeed:
     """
 
     def __init__(self, source: FileSource, *, delimiter: str = "", encoding: str = "utf-8") -> None:
-        self._source = source
+        super().__init__(source)
         self._text = open_text(source, encoding)
         self._header = find_header(self._text, delimiter)
         self._seen: tuple[tuple[str, str], ...] = ()
 
     @property
-    def name(self) -> str:
-        """The file's name."""
-        return self._source.name
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """Their names, in order."""
         return self._header.columns
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over the file."""
-        return self._source.fingerprint()
 
     @property
     def notes(self) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from itertools import islice
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import pyarrow as pa
 from isthmus.errors import DataInvalidError
 from isthmus_client.feeds.batching import check_columns, in_batches, numbered
 from isthmus_client.feeds.feed import BATCH_ROWS, Malformed, OnMalformed
+from isthmus_client.feeds.file_feed import FileFeed
 from isthmus_client.feeds.file_source import FileSource
 from isthmus_client.feeds.text_notes import TextNotes, opening_notes
 from isthmus_client.feeds.text_source import TextSource, open_text
@@ -36,7 +36,7 @@ _DECODER: Final = json.JSONDecoder(
 )
 
 
-class JsonLinesFeed:
+class JsonLinesFeed(FileFeed):
     """A JSON Lines file.
 
     Numbers, true and false are text as written; null and "" are null. An object or a list in a
@@ -55,25 +55,15 @@ class JsonLinesFeed:
     def __init__(
         self, source: FileSource, *, encoding: str = "utf-8", wanted: Sequence[str] = ()
     ) -> None:
-        self._source = source
+        super().__init__(source)
         self._text = open_text(source, encoding)
         self._columns = _find_columns(self._text, wanted)
         self._seen: tuple[tuple[str, str], ...] = ()
 
     @property
-    def name(self) -> str:
-        """The file's name."""
-        return self._source.name
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """The keys of the first lines, in the order in which they appear."""
         return self._columns
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over the file."""
-        return self._source.fingerprint()
 
     @property
     def notes(self) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -14,13 +13,14 @@ import pyarrow.parquet as pq
 from isthmus_client.feeds.arrow import check_names, plain
 from isthmus_client.feeds.batching import check_columns, in_batches, numbered
 from isthmus_client.feeds.feed import BATCH_ROWS, LINE, OnMalformed
+from isthmus_client.feeds.file_feed import FileFeed
 from isthmus_client.feeds.file_source import FileSource
 from isthmus_client.feeds.text_check import valid_text
 
 _BUFFER: Final = 1 << 20  # bytes of a column chunk that are read ahead; 0 would read it whole
 
 
-class ParquetFeed:
+class ParquetFeed(FileFeed):
     """A Parquet file; the number of a row, counted from 1, is its line.
 
     Args:
@@ -32,7 +32,7 @@ class ParquetFeed:
     """
 
     def __init__(self, source: FileSource) -> None:
-        self._source = source
+        super().__init__(source)
         try:
             with self._opened() as file:
                 names = file.schema_arrow.names
@@ -42,19 +42,9 @@ class ParquetFeed:
         self._columns = tuple(names)
 
     @property
-    def name(self) -> str:
-        """The file's name."""
-        return self._source.name
-
-    @property
     def columns(self) -> tuple[str, ...]:
         """Their names, in order."""
         return self._columns
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 over the file."""
-        return self._source.fingerprint()
 
     @property
     def notes(self) -> tuple[tuple[str, str], ...]:
