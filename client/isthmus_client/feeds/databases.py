@@ -256,7 +256,7 @@ class _MySQL:
             connection = pymysql.connect(**self._arguments(), cursorclass=SSCursor)
         except (pymysql.Error, OSError) as error:
             raise unreachable(self._place, str(error)) from None
-        except (TypeError, ValueError, AttributeError, NotImplementedError):
+        except (TypeError, ValueError, AttributeError, RuntimeError):  # the last: not supported
             raise DataInvalidError(
                 f"{self._place} cannot be connected to with the parameters of the source's URL",
                 hint="the driver does not know one of them, or not its value: see PyMySQL's list",

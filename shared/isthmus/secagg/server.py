@@ -8,6 +8,7 @@ message leaves the phase as it was, so that its sender counts as dropped, or may
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
@@ -28,7 +29,7 @@ Notices = dict[str, bytes]
 
 
 @dataclass(frozen=True)
-class _Phase:
+class _Phase(ABC):
     """What every phase has.
 
     Attributes:
@@ -68,9 +69,9 @@ class _Phase:
             refuse(Alarm.DUPLICATE, f"{message.sender!r} has already spoken in this phase")
         return message
 
+    @abstractmethod
     def _require(self, message: Signed) -> None:
         """Refuse a body that does not fit this phase."""
-        raise NotImplementedError
 
     def _notice(self, kind: Kind, body: bytes) -> bytes:
         return Notice(kind, self.terms.context, self.seen, body).to_bytes()
