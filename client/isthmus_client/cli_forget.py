@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from isthmus.cli_options import file, switch, text
+from isthmus.cli_options import file, seconds, switch, text
 from isthmus.console import progress_for
 from isthmus.errors import DataMissingError, ScenarioError
 from isthmus_client.home import CONTRACT, Home
@@ -67,7 +67,7 @@ PassphraseOption = Annotated[
     file("The passphrase of the platform's key is this file's first line."),
 ]
 WaitOption = Annotated[
-    float, text("Seconds to wait for another process that writes to the store.", min=0)
+    float, seconds("Seconds to wait for another process that writes to the store.")
 ]
 JsonOption = Annotated[bool, switch("--json", "Print JSON instead of words.")]
 

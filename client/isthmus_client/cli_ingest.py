@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from isthmus.cli_options import file, switch, text
+from isthmus.cli_options import file, seconds, switch
 from isthmus.console import progress_for
 from isthmus_client.home import CONTRACT, Home
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from isthmus_client.store import FeedResult, IngestResult
 
 PlatformOption = Annotated[Path, file("TOML that names the tables and what they mean.")]
-WaitOption = Annotated[
-    float, text("Seconds to wait for another ingest to end.", min=0, metavar="SECONDS")
-]
+WaitOption = Annotated[float, seconds("Seconds to wait for another ingest to end.")]
 AcceptOption = Annotated[
     bool,
     switch("--accept-rejected", "Take a feed's good rows even if too many of its rows are bad."),

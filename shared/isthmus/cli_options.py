@@ -5,6 +5,7 @@ Each function makes the second part of an `Annotated[TYPE, ...]`.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -48,6 +49,18 @@ def count(
 ) -> Any:
     """A whole number that is not below `least`."""
     return text(meaning, panel=panel, default=default, min=least)
+
+
+def seconds(meaning: str, *, panel: str | None = None) -> Any:
+    """A finite number of seconds, 0 or more."""
+    return text(meaning, panel=panel, min=0, metavar="SECONDS", callback=_finite)
+
+
+def _finite(value: float) -> float:
+    """Refuse `inf` and `nan`, which no bound keeps out."""
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number of seconds")
+    return value
 
 
 def workers(meaning: str, *, panel: str | None = None) -> Any:

@@ -140,3 +140,9 @@ def test_a_store_that_lacks_a_month_is_not_called_complete(home, capsys):
     assert ingest(home) == 18
     assert month.name in capsys.readouterr().err
     assert ingest(home, "--rebuild") == 0
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1"])
+def test_nobody_waits_for_ever_by_mistake(home, seconds, capsys):
+    assert ingest(home, "--wait", seconds) == 2
+    assert seconds in capsys.readouterr().err
