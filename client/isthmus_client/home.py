@@ -49,3 +49,8 @@ class Home:
     def receipts(self) -> Path:
         """Signed receipts of persons forgotten."""
         return self.folder / "receipts"
+
+    @property
+    def federation(self) -> Path:
+        """What this platform has to do with its federation: identity, contracts, ledger, logs."""
+        return self.folder / "federation"

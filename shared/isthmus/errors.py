@@ -13,12 +13,17 @@ IsthmusError
 ├── MessageRefusedError 21 a message breaks the protocol (names, shapes, finiteness, stale round)
 ├── ResumeError        22  a checkpoint does not belong to this run, or is damaged
 ├── AggregationError   23  secure aggregation refused a message or gave up a round; see its alarm
+├── IdentityError      24  a key, certificate, invitation or fingerprint is not what it should be
+├── StateError         25  the server's state cannot be opened, read, written or restored
+├── ServiceError       26  a process could not start or be reached: a port, an address, a certificate
 ├── OutboxError        30  something that may not leave a platform tried to
 ├── CertificateError   31  a no-harm certificate's figures did not come out again
 ├── BudgetError        32  a release would pass the privacy budget; nothing was computed
 ├── LedgerError        33  the privacy ledger was altered, rolled back, or cannot be read or written
 ├── PrivacyError       34  a step whose privacy bound would not hold was not taken
 ├── AuditError         35  an attack disproves a run's privacy claim; nothing may be released
+├── NotApprovedError   36  the platform has not agreed to this run, or to what it asks for
+├── BundleError        37  the server sent code, or other configuration than was installed
 └── NotInstalledError  40  a command needs packages of an extra that is not installed
 
 Code 1 is an error that we did not foresee (please report it), 2 a wrong command line, 130 an
@@ -126,6 +131,24 @@ class AggregationError(IsthmusError):
         self.alarm = alarm
 
 
+class IdentityError(IsthmusError):
+    """A key, certificate, invitation or fingerprint is not what it should be."""
+
+    exit_code = 24
+
+
+class StateError(IsthmusError):
+    """The server's state cannot be opened, read, written or restored."""
+
+    exit_code = 25
+
+
+class ServiceError(IsthmusError):
+    """A process could not be started or reached."""
+
+    exit_code = 26
+
+
 class OutboxError(IsthmusError):
     """Something that may not leave a platform tried to leave it."""
 
@@ -160,6 +183,18 @@ class AuditError(IsthmusError):
     """A run's privacy claim is contradicted; nothing may be released under it."""
 
     exit_code = 35
+
+
+class NotApprovedError(IsthmusError):
+    """The platform has not agreed to a run, or to what the run asks for."""
+
+    exit_code = 36
+
+
+class BundleError(IsthmusError):
+    """The server sent code, or another configuration than the platform allows."""
+
+    exit_code = 37
 
 
 class NotInstalledError(IsthmusError):
