@@ -15,7 +15,7 @@ IsthmusError
 ├── AggregationError   23  secure aggregation refused a message or gave up a round; see its alarm
 ├── IdentityError      24  a key, certificate, invitation or fingerprint is not what it should be
 ├── StateError         25  the server's state cannot be opened, read, written or restored
-├── ServiceError       26  a process could not start or be reached: a port, an address, a certificate
+├── ServiceError       26  a process could not be started or reached: a port, an address
 ├── OutboxError        30  something that may not leave a platform tried to
 ├── CertificateError   31  a no-harm certificate's figures did not come out again
 ├── BudgetError        32  a release would pass the privacy budget; nothing was computed
