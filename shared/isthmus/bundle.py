@@ -48,7 +48,8 @@ clientapp = "isthmus_client.bundle_app:app"
 def bundle() -> bytes:
     """The bundle, byte for byte the same on every machine: stored uncompressed, with one date."""
     config = _CONFIG.encode()
-    listed = f"{_CONFIG_PATH},{hashlib.sha256(config).hexdigest()},{8 * len(config)}"  # sizes are in bits
+    bits = 8 * len(config)
+    listed = f"{_CONFIG_PATH},{hashlib.sha256(config).hexdigest()},{bits}"
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
         for path, content in ((_CONFIG_PATH, config), (_CONTENT_PATH, listed.encode())):
