@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -83,9 +84,19 @@ def parse_settings(text: str, where: str) -> Settings:
         ScenarioError: as `load_settings`.
     """
     try:
-        return Settings.model_validate(tomllib.loads(text))
+        return checked_settings(tomllib.loads(text), where)
     except tomllib.TOMLDecodeError as error:
         raise ScenarioError(f"{where} is no TOML: {error}") from error
+
+
+def checked_settings(values: Mapping[str, object], where: str) -> Settings:
+    """The settings with these values.
+
+    Raises:
+        ScenarioError: names each wrong key and value.
+    """
+    try:
+        return Settings.model_validate(values)
     except ValidationError as error:
         wrong = "; ".join(_told(each) for each in error.errors())
         raise ScenarioError(f"{where}: {wrong}", hint="see docs/deploying.md#servertoml") from None

@@ -7,13 +7,14 @@ child reads the end of it and stops (see `stop_with_parent`).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -218,3 +219,29 @@ def stop_with_parent(stop: threading.Event, then: Callable[[], None] = lambda: N
         then()
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+@contextmanager
+def alone(runtime: Path, what: str) -> Iterator[None]:
+    """Hold a folder's lock, so that there is one supervisor; a dead one holds none.
+
+    Args:
+        runtime: the folder; made where it is not, mode 0700.
+        what: runs already, where it does.
+
+    Raises:
+        ServiceError: another process holds it.
+    """
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (runtime / "up.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            raise ServiceError(
+                f"{what} runs already, as process {lock.read().strip()}", hint="stop that one first"
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

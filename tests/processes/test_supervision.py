@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from waiting import until
 
-from isthmus.supervision import Pauses, Program, Supervisor
+from isthmus.errors import ServiceError
+from isthmus.supervision import Pauses, Program, Supervisor, alone
 
 STAYS = """
 import pathlib, sys, threading
@@ -122,3 +123,24 @@ def test_children_end_when_their_parent_is_killed(tmp_path):
     finally:
         parent.kill()
         parent.wait()
+
+
+def test_there_is_one_supervisor_and_the_lock_of_a_dead_one_is_free(tmp_path):
+    code = (
+        "import sys, threading; from pathlib import Path; from isthmus.supervision import alone\n"
+    )
+    code += (
+        "with alone(Path(sys.argv[1]), 'it'): print('held', flush=True); threading.Event().wait()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with (
+            pytest.raises(ServiceError, match=f"it runs already, as process {holder.pid}"),
+            alone(tmp_path, "it"),
+        ):
+            pass
+        holder.kill()
+    with alone(tmp_path, "it"):
+        pass

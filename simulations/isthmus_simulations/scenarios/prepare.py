@@ -86,7 +86,7 @@ def prepare(
         FeedRefusedError: a platform's own tables are not fit for use.
     """
     chosen = scenario.quickened() if quick else scenario
-    tables = _read(chosen.platforms, data, seed, progress)
+    tables = read_platforms(chosen.platforms, data, seed, progress)
     cut = _moments(chosen.split, [each.histories for each in tables])
     splits = [_split(each.histories, cut) for each in tables]
     text_encoder = HuggingFaceEncoder(encoder or chosen.encoder.directory)
@@ -108,7 +108,7 @@ def prepare(
     )
 
 
-def _read(
+def read_platforms(
     plans: Sequence[PlatformPlan], data: Path | None, seed: int, progress: Progress
 ) -> list[PlatformTables]:
     """Every platform's tables in the order of the plans; a copy's are those of its original."""

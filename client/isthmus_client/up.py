@@ -1,0 +1,88 @@
+"""What `isthmus client up` does: keep the node and the warm worker of a platform going.
+
+The node speaks with the server and sees no data; the worker holds data, models and the ledger and
+has no network. Both end with the supervisor, however it ends.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Final, Literal
+
+from isthmus.errors import IdentityError
+from isthmus.supervision import Program, Supervisor, alone
+from isthmus_client.home import Home
+
+NodeKind = Literal["isthmus", "stock"]
+"""`isthmus`: our own loop around Flower's fleet connection; `stock`: Flower's SuperNode loop, which
+starts a process for every message."""
+
+MODULES: Final = {
+    "isthmus": "isthmus_client.link.node",
+    "stock": "isthmus_client.link.stock",
+    "worker": "isthmus_client.worker",
+}
+PASSPHRASE: Final = "ISTHMUS_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
+
+
+class PlatformProcesses:
+    """A platform's two processes, that run while the context is open.
+
+    Args:
+        home: of a platform that has joined.
+        node: which loop carries the messages.
+        passphrase: of the platform's key; handed on in the children's environment.
+        arguments: more for the node's command line.
+
+    Raises:
+        IdentityError: the platform has not joined a federation.
+        ServiceError: its processes run already.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        node: NodeKind = "isthmus",
+        passphrase: bytes | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> None:
+        self.home = home
+        _require_joined(home)
+        given = {PASSPHRASE: passphrase.decode()} if passphrase else {}
+        calm = {"OMP_NUM_THREADS": "1", "FLWR_TELEMETRY_ENABLED": "0"}
+        environment = {**calm, "FLWR_DISABLE_UPDATE_CHECK": "1", **given}
+        contract = str(home.contract.resolve())
+        commands = {
+            "worker": (sys.executable, "-m", MODULES["worker"], contract),
+            "node": (sys.executable, "-m", MODULES[node], contract, *arguments),
+        }
+        programs = [Program(name, each, environment) for name, each in commands.items()]
+        self._supervisor = Supervisor(programs, home.federation / "logs")
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The processes run until the context is left; then they are ended."""
+        with alone(self.home.federation / "run", "this platform"):
+            try:
+                self._supervisor.start()
+                yield
+            finally:
+                self._supervisor.stop()
+
+    def look(self) -> Mapping[str, Any]:
+        """How the processes are."""
+        children = [asdict(each) for each in self._supervisor.status()]
+        reasons = [f"{c['name']}: {c['reason']}" for c in children if c["state"] != "running"]
+        return {"running": not reasons, "reasons": reasons, "processes": children}
+
+
+def _require_joined(home: Home) -> None:
+    if not (home.federation / "certificate.pem").exists():
+        raise IdentityError(
+            f"the platform in {home.folder} has joined no federation",
+            hint="ask the operator for an invitation, then: isthmus client join TOKEN",
+        )

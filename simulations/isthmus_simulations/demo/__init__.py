@@ -1,0 +1,1 @@
+"""A whole federation on one machine: a server and three platforms as real processes."""
