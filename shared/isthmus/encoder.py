@@ -9,15 +9,24 @@ prior's sharpness `s`. `r`, `b` and `a` are private and live with the client.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from isthmus.behaviours import BEHAVIOURS
+from isthmus.encoder_config import GAP_BUCKETS, EncoderConfig
 
-GAP_BUCKETS = 16  # log2 buckets of the seconds to the previous event; 0 = first event or untimed
+__all__ = [
+    "GAP_BUCKETS",
+    "Block",
+    "EncoderConfig",
+    "PrivateModule",
+    "SharedEncoder",
+    "SharedModule",
+    "Table",
+    "initial_encoder",
+]
 
 
 class SharedModule(nn.Module):
@@ -26,29 +35,6 @@ class SharedModule(nn.Module):
 
 class PrivateModule(nn.Module):
     """No parameter below a `PrivateModule` ever leaves the platform."""
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Shapes of the shared encoder; part of the federation contract.
-
-    Attributes:
-        content: width of the content vectors (MiniLM: 384).
-        dim: width of user and item representations.
-        layers: transformer blocks.
-        heads: attention heads; divides `dim`.
-        expansion: width of a block's feed-forward part, in multiples of `dim`.
-        max_events: events of a history that the encoder reads, the latest ones.
-        prior_scale: starting sharpness of the prior's cosine in the softmax.
-    """
-
-    content: int = 384
-    dim: int = 64
-    layers: int = 2
-    heads: int = 2
-    expansion: int = 2
-    max_events: int = 50
-    prior_scale: float = 5.0
 
 
 class Table(nn.Embedding):

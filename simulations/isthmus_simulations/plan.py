@@ -7,6 +7,7 @@ from typing import Any
 
 from isthmus.encoder import EncoderConfig
 from isthmus.messages import RoundPlan
+from isthmus.privacy.schedule import PrivatePlan
 from isthmus_client.federated_trainer import settings_of
 from isthmus_client.personalise import HeadSettings
 from isthmus_client.ranker_training import RankerSettings
@@ -16,7 +17,6 @@ from isthmus_server.config import ServerConfig
 from isthmus_server.optimisers import FedAvg, ServerOptimiser, server_optimiser
 from isthmus_server.robust import aggregation
 from isthmus_simulations.options import SimulationOptions
-from isthmus_simulations.schedule import PrivatePlan
 
 _QUICK_ROUNDS = 4
 _QUICK_PRIVATE_ROUNDS = 30

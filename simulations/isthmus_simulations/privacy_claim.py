@@ -11,6 +11,7 @@ from isthmus.privacy.accounting import epsilon as epsilon_of
 from isthmus.privacy.events import Event
 from isthmus.privacy.overlap import left_noise, local_epsilon, pooled_epsilon
 from isthmus.privacy.planner import USEFUL
+from isthmus.privacy.schedule import Schedule
 from isthmus_client.federated_trainer import initial_parameters
 from isthmus_client.ledger import Key, Ledger
 from isthmus_client.workspace import Workspace
@@ -19,7 +20,6 @@ from isthmus_simulations.audit.verdict import audit_run
 from isthmus_simulations.job import Job
 from isthmus_simulations.private_federation import LEDGERS, key_of, schedule_of
 from isthmus_simulations.results import Privacy, PrivateRun
-from isthmus_simulations.schedule import Schedule
 
 _STATEMENTS: dict[Literal["local", "pooled"], str] = {
     "local": (

@@ -12,6 +12,7 @@ from isthmus.errors import ScenarioError
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
 from isthmus.privacy.adaptive import WITHIN
+from isthmus.privacy.schedule import SPARE, PrivatePlan, Schedule, published, schedule_for
 from isthmus_client.charge import LedgerCharge
 from isthmus_client.federated_trainer import initial_parameters
 from isthmus_client.ledger import Key, Ledger, recorded_heads
@@ -30,7 +31,6 @@ from isthmus_simulations.audit.verdict import audit_run
 from isthmus_simulations.audit.watching import Auditor
 from isthmus_simulations.engines.runner import run_federation
 from isthmus_simulations.job import Job
-from isthmus_simulations.schedule import SPARE, PrivatePlan, Schedule, published, schedule_for
 
 LEDGERS = "ledgers"
 

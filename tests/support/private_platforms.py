@@ -4,12 +4,12 @@ from planted_histories import random_platform
 from trainer_cases import CONFIG
 
 from isthmus.messages import RoundPlan
+from isthmus.privacy.schedule import PrivatePlan
 from isthmus.progress import Silent
 from isthmus_client.workspace import Workspace
 from isthmus_simulations.job import Clock, Job
 from isthmus_simulations.options import SimulationOptions
 from isthmus_simulations.plan import TrainingPlan
-from isthmus_simulations.schedule import PrivatePlan
 from isthmus_simulations.stages import Stages
 
 PRIVATE_ROUND = RoundPlan(

@@ -9,6 +9,7 @@ from private_platforms import private_job, workspaces
 from isthmus.errors import OutboxError, ScenarioError
 from isthmus.parameters import Shared
 from isthmus.privacy import adaptive
+from isthmus.privacy.schedule import PrivatePlan
 from isthmus_client.federated_trainer import initial_parameters
 from isthmus_client.ledger import Key, Ledger
 from isthmus_client.outbox import Outbox
@@ -23,7 +24,6 @@ from isthmus_simulations.private_federation import (
     schedule_of,
     server_config,
 )
-from isthmus_simulations.schedule import PrivatePlan
 
 
 def adaptive_job(out, *, quantile=0.5, **settings):

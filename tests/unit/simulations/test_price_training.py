@@ -9,6 +9,7 @@ from private_platforms import private_job, workspaces
 from trainer_cases import CONFIG
 
 from isthmus.errors import PrivacyError, ResumeError
+from isthmus.privacy.schedule import PrivatePlan
 from isthmus.progress import Silent
 from isthmus_client.federated_trainer import initial_parameters
 from isthmus_client.membership import user_losses
@@ -23,7 +24,6 @@ from isthmus_simulations.price.measure import drawn_task
 from isthmus_simulations.price.noiseless import train_without_noise
 from isthmus_simulations.price.seats import seat
 from isthmus_simulations.private_federation import federate_privately
-from isthmus_simulations.schedule import PrivatePlan
 from isthmus_simulations.stages import Stages, encoder_of
 from isthmus_simulations.transfer.identity import code_digest
 from isthmus_simulations.transfer.inputs import load_input

@@ -8,13 +8,13 @@ from example_results import example_results, private_results
 from private_platforms import private_job, workspaces
 
 from isthmus.errors import AuditError, BudgetError, FederationError, LedgerError, ScenarioError
+from isthmus.privacy.schedule import PrivatePlan
 from isthmus_client.ledger import Key, Ledger
 from isthmus_client.receipts import verify_receipts
 from isthmus_simulations import private_federation
 from isthmus_simulations.audit.verdict import audit_run
 from isthmus_simulations.privacy_claim import drowned, privacy_of
 from isthmus_simulations.private_federation import federate_privately
-from isthmus_simulations.schedule import PrivatePlan
 
 TRUSTS = pytest.mark.parametrize("trust", ["local", "pooled"])
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from isthmus.errors import MessageRefusedError, ScenarioError
-from isthmus.messages import RoundPlan
 from isthmus.privacy.accounting import noise_multiplier_for, published_delta
 from isthmus.privacy.filter import plan_delta
 from isthmus.privacy.grid import GridNoise, shares_of
 
-SPARE = 2  # rounds that are paid for beside the planned ones: a crash costs one
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Template = TypeVar("Template", bound=DataclassInstance)
+
+SPARE: Final = 2  # rounds that are paid for beside the planned ones: a crash costs one
 
 
 @dataclass(frozen=True)
@@ -83,19 +87,25 @@ class Schedule:
         """Behind a round's sum over all platforms."""
         return self.sampling_rate * sum(self.users.values())
 
-    def round(self, template: RoundPlan) -> RoundPlan:
-        """What every round asks of a platform."""
-        values = dict(template.to_record())
-        values |= {
+    def round(self, template: Template) -> Template:
+        """What every round asks of a platform.
+
+        Args:
+            template: an `isthmus.messages.RoundPlan`, which stands above this package.
+
+        Raises:
+            MessageRefusedError: the constants make no plan.
+        """
+        values: dict[str, Any] = {
             "validate": False,
             "privacy": self.plan.trust,
-            "clipping_norm": self.plan.clipping_norm,
-            "noise_multiplier": self.noise_multiplier,
-            "sampling_rate": self.sampling_rate,
+            "clipping_norm": float(self.plan.clipping_norm),
+            "noise_multiplier": float(self.noise_multiplier),
+            "sampling_rate": float(self.sampling_rate),
             "shares": self.shares,
-            "clipping_quantile": self.plan.clipping_quantile,
+            "clipping_quantile": float(self.plan.clipping_quantile),
         }
-        return RoundPlan.from_record(values)
+        return replace(template, **values)
 
 
 def published(users: int) -> int:
