@@ -50,12 +50,14 @@ class Member(BaseModel):
     Attributes:
         signing: its Ed25519 identity, 32 raw bytes as 64 hexadecimal digits.
         users: its published number of training users: a constant, never the live count.
+        node: its other public key, PEM, for the fingerprint that people compare; "" = not told.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     signing: Sha256
     users: int = Field(ge=0, le=10**12)
+    node: str = Field(default="", max_length=1024)
 
 
 def _plan(value: object) -> RoundPlan:
