@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import typer
 
+from isthmus_server.cli_init import init
+from isthmus_server.cli_up import up
+
 app = typer.Typer(
     help="What the operator of a federation does.",
     no_args_is_help=True,
@@ -14,3 +17,7 @@ app = typer.Typer(
 @app.callback()
 def _root() -> None:
     """What the operator of a federation does."""
+
+
+app.command()(init)
+app.command()(up)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
 from isthmus.errors import ScenarioError, StateError
-from isthmus.files import sync_folder, write_bytes, write_text
-from isthmus.identity import Authority
+from isthmus.files import sync_folder, write_text
+from isthmus.identity import Authority, create_signing_key
 from isthmus_server.server_certificate import renew_certificate
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import Settings, settings_text
@@ -50,7 +47,7 @@ def create_server(home: ServerHome, settings: Settings) -> NewServer:
         for folder in (home.identity, home.tls, home.runs, home.releases, home.logs, home.runtime):
             folder.mkdir(mode=0o700)
         authority = Authority.create(home.authority, settings.name)
-        write_bytes(home.identity / SIGNING_KEY, _pem(Ed25519PrivateKey.generate()), mode=0o600)
+        create_signing_key(home.identity / SIGNING_KEY)
         renew_certificate(home, settings, authority)
         open_state(settings.database_url(home)).close()
         write_text(home.config, settings_text(settings))
@@ -84,7 +81,3 @@ def _refuse_existing(home: ServerHome) -> None:
             f"{home.folder} is not empty; nothing was changed",
             hint="name another folder; a server's keys and state are never replaced",
         )
-
-
-def _pem(key: Ed25519PrivateKey) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from isthmus.errors import IdentityError
 from isthmus.files import write_bytes
-from isthmus.identity import Authority, new_tls_key
+from isthmus.identity import Authority, new_tls_key, private_pem
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import Settings
 
@@ -27,8 +26,7 @@ def renew_certificate(home: ServerHome, settings: Settings, authority: Authority
     """
     key = new_tls_key()
     issued = authority.issue_server(settings.hosts, key, settings.server_certificate_hours)
-    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_bytes(home.tls / KEY, secret, mode=0o600)
+    write_bytes(home.tls / KEY, private_pem(key), mode=0o600)
     write_bytes(home.tls / CERTIFICATE, issued)
 
 

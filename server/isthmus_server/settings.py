@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isthmus.errors import DataMissingError, ScenarioError
+from isthmus.identity import MAX_PLATFORM_HOURS, MAX_SERVER_HOURS
 from isthmus_server.server_home import ServerHome
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -49,8 +50,8 @@ class Settings(BaseModel):
     database: str = Field(default="", repr=False)  # may hold a password
     idle_s: Seconds = 60.0
     heartbeat_s: Seconds = 5.0
-    certificate_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0
-    server_certificate_hours: Annotated[float, Field(gt=0, le=24 * 365)] = 24.0 * 30
+    certificate_hours: Annotated[float, Field(gt=0, le=MAX_PLATFORM_HOURS)] = 24.0
+    server_certificate_hours: Annotated[float, Field(gt=0, le=MAX_SERVER_HOURS)] = 24.0 * 30
     retry_s: Annotated[float, Field(ge=0, le=3600)] = 5.0
 
     def database_url(self, home: ServerHome) -> str:
