@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.errors import KeysError
-from isthmus.files import sync_folder, write_bytes
+from isthmus.files import sync_folder
+from isthmus.secret_files import read_owned, write_owned
 from isthmus_client.vault.keyring import KEY_BYTES, Keyring
-from isthmus_client.vault.owned import read_owned
 from isthmus_client.vault.passphrases import read_passphrase
 from isthmus_client.vault.platform_key import parse_platform_key, platform_key_text
-from isthmus_client.vault.sealed_files import OWNER_ONLY
 from isthmus_client.vault.wrapping import keyring_text, parse_keyring
 
 PLATFORM_KEY: Final = "platform.key"
@@ -47,7 +46,7 @@ def create_keys(folder: Path, *, passphrase: bytes | None = None) -> Keyring:
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))  # 0700
         try:
             for name, text in texts.items():
-                write_bytes(beside / name, text.encode(), mode=OWNER_ONLY)
+                write_owned(beside / name, text.encode())
             beside.rename(folder)  # fails where the folder holds anything
         finally:
             shutil.rmtree(beside, ignore_errors=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.errors import KeysError
-from isthmus_client.vault.owned import read_owned
+from isthmus.secret_files import read_owned
 
 VARIABLE: Final = "ISTHMUS_KEY_PASSPHRASE"
 

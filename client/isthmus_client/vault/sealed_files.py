@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from isthmus.errors import KeysError, StoreError
-from isthmus.files import write_bytes
+from isthmus.secret_files import write_owned
 from isthmus_client.vault.sealing import seal, unseal
-
-OWNER_ONLY: Final = 0o600
 
 
 def write_sealed(path: Path, key: bytes, role: str, data: bytes) -> None:
@@ -19,7 +16,7 @@ def write_sealed(path: Path, key: bytes, role: str, data: bytes) -> None:
         StoreError: it cannot be written; the old file is untouched.
     """
     try:
-        write_bytes(path, seal(key, role, data), mode=OWNER_ONLY)
+        write_owned(path, seal(key, role, data))
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written: {error.strerror}",

@@ -1,4 +1,4 @@
-"""Secrets in files: read only where nobody but the owner can."""
+"""Secrets in files: written and read only where nobody but the owner can."""
 
 from __future__ import annotations
 
@@ -8,9 +8,23 @@ from pathlib import Path
 from typing import Final
 
 from isthmus.errors import KeysError
+from isthmus.files import write_bytes
+
+OWNER_ONLY: Final = 0o600
+"""Mode of a file that holds a secret."""
 
 _MODES: Final = os.name == "posix"  # elsewhere a file's mode says nothing of who can read it
 _LIMIT: Final = 2**16  # bytes; no secret of ours is longer
+
+
+def write_owned(path: Path, data: bytes) -> None:
+    """Replace a file that only its owner can read; its new folders are their owner's alone too.
+
+    Raises:
+        OSError: it cannot be written; what was there is untouched.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_bytes(path, data, mode=OWNER_ONLY)
 
 
 def read_owned(path: Path) -> bytes:
