@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError
 
 from isthmus.errors import StateError
 
+_SQLITE: Final = "sqlite:///"
 _POSTGRESQL: Final = "postgresql+psycopg"
 _DRIVERS: Final = {"postgresql": _POSTGRESQL, "postgres": _POSTGRESQL, _POSTGRESQL: _POSTGRESQL}
 _EXAMPLE: Final = (
@@ -33,12 +34,12 @@ def parse_address(url_or_path: str | Path) -> URL:
     """
     if isinstance(url_or_path, Path) or "://" not in url_or_path:
         return _of_file(Path(url_or_path))
+    if url_or_path.startswith(_SQLITE):
+        return _of_file(Path(url_or_path.removeprefix(_SQLITE)))  # whatever signs its name has
     try:
         url = make_url(url_or_path)
     except (ArgumentError, ValueError):
         raise StateError("the database's URL cannot be read", hint=_EXAMPLE) from None
-    if url.drivername == "sqlite" and url.database and url.host is None:
-        return _of_file(Path(url.database))
     if url.drivername not in _DRIVERS:
         raise StateError("the database is neither SQLite nor PostgreSQL", hint=_EXAMPLE)
     if "@" in f"{url.host or ''}{url.database or ''}" or not url.database:
