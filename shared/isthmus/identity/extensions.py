@@ -71,7 +71,7 @@ def host_name(host: str) -> x509.GeneralName:
                 f"{shown(host)} is no host",
                 hint="a DNS name or an address, without a port: fed.example.org or 192.0.2.7",
             ) from None
-        return x509.DNSName(host.lower())
+        return x509.DNSName(host)
 
 
 def lifetime(hours: float, most: float) -> timedelta:
