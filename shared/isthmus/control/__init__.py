@@ -1,0 +1,1 @@
+"""What server and platform say to each other besides the rounds: joining, sessions, releases."""

@@ -1,0 +1,20 @@
+"""Every bound of the control service, with its unit."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_MESSAGE: Final = 2**20  # bytes of any one message
+CHUNK: Final = 256 * 2**10  # bytes of a release's file in one message
+MAX_RELEASE_FILE: Final = 2**30  # bytes of one file of a release
+MAX_RELEASE_FILES: Final = 16
+MAX_FACTS: Final = 16 * 2**10  # bytes of JSON that a platform tells of itself
+MAX_REASON: Final = 2000  # characters of a decision's reason
+MAX_TICKET: Final = 128  # characters of a session's ticket
+MAX_KNOWN: Final = 1000  # contracts that a platform says it knows
+
+SKEW_WARNED_S: Final = 5.0  # between two clocks, above which an operator is told
+SKEW_REFUSED_S: Final = 240.0  # above which no session goes on; Flower refuses beyond 300 s
+
+KEEPALIVE_S: Final = 15.0  # without a byte, after which a connection is asked whether it lives
+"""Half of the usual idle limit or less, so that a link that died is found by it."""
