@@ -36,12 +36,12 @@ _MEANINGS: Final = (  # (what SQLite or libpq says in lower case, what that mean
     (("unable to open",), ("it cannot be opened", "look at its folder and who may write there")),
     (("disk i/o",), ("its disk fails", "look at the disk: full, unplugged, over its quota")),
     (("password", "no pg_hba.conf entry", "role"), _REFUSED),
+    (("does not exist",), _NONE),
     (
         ("refused", "translate host", "resolve host", "name or service", "timeout", "timed out"),
         _DOWN,
     ),
     (("starting up", "shutting down", "connection", "terminat", "recovery mode"), _DOWN),
-    (("does not exist",), _NONE),
 )
 _CODES: Final = {  # PostgreSQL's SQLSTATE, or its class
     "25006": _READ_ONLY,

@@ -1,0 +1,69 @@
+"""What processes do to one state at the same time; started by tests, one task a call."""
+
+import os
+import sys
+from datetime import UTC, datetime
+
+from isthmus.errors import IsthmusError
+from isthmus_server.state import open_state
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def say(*words: object) -> None:
+    """A line that the test hears at once."""
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
+def ready() -> None:
+    """Say so, and wait until the test lets all go at once."""
+    say("ready")
+    sys.stdin.readline()
+
+
+def open_first(url: str) -> None:
+    """Open the state when all others do."""
+    ready()
+    open_state(url).close()
+    say("opened")
+
+
+def open_session(url: str, name: str, previous: str, new: str) -> None:
+    """Use one ticket, and live with the new one for a heartbeat."""
+    with open_state(url) as state:
+        ready()
+        reply = state.platforms.open_session(name, previous, new)
+        say(reply)
+        sys.stdin.readline()
+        told = {"facts": {}, "audit_lines": 0, "audit_head": ""}
+        say(state.platforms.heartbeat(name, new, at=NOON, skew_s=0.0, **told))
+
+
+def use_token(url: str, name: str, token: str) -> None:
+    """Join with a token that others have too."""
+    with open_state(url) as state:
+        ready()
+        keys = {"signing": os.urandom(32), "node_key": os.urandom(8)}
+        try:
+            state.platforms.enrol(token, name, fingerprint="f", csr=b"", **keys)
+        except IsthmusError as error:
+            say(type(error).__name__)
+        else:
+            say("joined")
+
+
+def commit(url: str, run: str, first: str) -> None:
+    """Commit rounds for ever; each number is printed once it is committed."""
+    with open_state(url) as state:
+        ready()
+        number = int(first)
+        while True:
+            values = {"record": {"n": number}, "fingerprint": f"{number:064d}", "seconds": 0.5}
+            say(number, state.rounds.commit(run, number, 0, **values))
+            number += 1
+
+
+if __name__ == "__main__":
+    TASKS = {each.__name__: each for each in (open_first, open_session, use_token, commit)}
+    TASKS[sys.argv[1]](*sys.argv[2:])
