@@ -22,25 +22,12 @@ from isthmus.errors import DataInvalidError, DataMissingError, MessageRefusedErr
 from isthmus.files import digest, write_bytes
 from isthmus.parameters import Shared
 from isthmus.ranker import SIGNALS, RankerConfig, SharedRanker, initial_ranker
+from isthmus.release_files import ENCODER_NAME, FORMAT, UNSAID, TextEncoderName, encoder_file
 
-ENCODER_NAME: Final = "encoder.safetensors"
 RANKER_NAME: Final = "ranker.safetensors"
 CARD_NAME: Final = "model-card.md"
-FORMAT: Final = "isthmus-encoder-1"
 RANKER_FORMAT: Final = "isthmus-ranker-1"
 _AGAIN: Final = "copy the release again, or write it anew by running the simulation"
-
-
-@dataclass(frozen=True)
-class TextEncoderName:
-    """Which frozen text encoder a release reads; "" where a release does not say.
-
-    Attributes:
-        fingerprint: of `isthmus_client.text_encoder.TextEncoder`.
-    """
-
-    name: str = ""
-    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +46,7 @@ class Release:
     config: Mapping[str, Any]
     fingerprint: str
     round: int
-    text_encoder: TextEncoderName = TextEncoderName()
+    text_encoder: TextEncoderName = UNSAID
     ranker: Shared | None = None
 
     @property
@@ -114,7 +101,7 @@ def write_encoder(
     folder: Path,
     *,
     taken_after: int,
-    text_encoder: TextEncoderName = TextEncoderName(),
+    text_encoder: TextEncoderName = UNSAID,
 ) -> Path:
     """Write `encoder.safetensors` into `folder`, wholly or not at all; its path.
 
@@ -122,16 +109,10 @@ def write_encoder(
         TypeError, ValueError: the shapes are no plain values.
         OSError: the folder cannot be written or the disk is full.
     """
-    metadata = {
-        "format": FORMAT,
-        "config": json.dumps(dict(config), sort_keys=True, allow_nan=False),
-        "fingerprint": encoder.fingerprint(),
-        "round": str(taken_after),
-        "text_encoder": text_encoder.name,
-        "text_encoder_fingerprint": text_encoder.fingerprint,
-    }
     path = folder / ENCODER_NAME
-    write_bytes(path, save(dict(encoder.tensors), metadata))
+    write_bytes(
+        path, encoder_file(encoder, config, taken_after=taken_after, text_encoder=text_encoder)
+    )
     return path
 
 
