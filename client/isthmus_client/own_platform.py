@@ -132,6 +132,26 @@ def prepare_platform(
     with progress.track("reading tables", 1) as advance:
         tables = read_tables(contract)
         advance(1)
+    return prepare_tables(
+        tables, contract, encoder, cache, progress, max_users=max_users, seed=seed
+    )
+
+
+def prepare_tables(
+    tables: PlatformTables,
+    contract: Contract,
+    encoder: TextEncoder,
+    cache: Path,
+    progress: Progress,
+    *,
+    max_users: int = 0,
+    seed: int = 0,
+) -> OwnPlatform:
+    """As `prepare_platform`, of tables that were read already, such as those of the sealed store.
+
+    Raises:
+        DataInvalidError: the times leave no room for a test, or the encoder is unusable.
+    """
     histories, warnings = _limited(tables, max_users, seed)
     split, moments = _split(histories, contract)
     vectors = encode_cached(tables.catalogue.texts, encoder, cache, progress)

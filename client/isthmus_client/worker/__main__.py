@@ -1,0 +1,63 @@
+"""The worker as a process: `python -m isthmus_client.worker PLATFORM_TOML`.
+
+It ends at SIGTERM, after the message that it works on if that takes no longer than a few seconds,
+and when the supervisor dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+from isthmus.errors import IsthmusError
+from isthmus.logs import log_as_json
+from isthmus.offline import stay_offline
+from isthmus.supervision import stop_on_signals, stop_with_parent
+from isthmus_client.home import Home
+from isthmus_client.worker.channel import ChannelServer
+from isthmus_client.worker.status import RUN, StatusFile
+
+GRACE_S: Final = 5.0  # for the message that is worked on when the worker is told to stop
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until told to stop; the exit code."""
+    stay_offline()  # before any library reads the environment
+    log_as_json("worker")
+    stop = threading.Event()
+    stop_on_signals(stop)
+    stop_with_parent(stop)
+    home = Home(Path(arguments[0]))
+    status = StatusFile(home.federation / RUN / "worker.json")
+    status.tell("starting", "loading the libraries and the data")
+    try:
+        return _serve(home, status, stop)
+    except IsthmusError as error:
+        status.tell("waiting", f"{error} {error.hint}".strip())
+        _log.error("%s: %s %s", type(error).__name__, error, error.hint)
+        return error.exit_code
+
+
+def _serve(home: Home, status: StatusFile, stop: threading.Event) -> int:
+    from isthmus_client.worker.composing import compose  # noqa: PLC0415 - seconds of import
+
+    made = compose(home, status)
+    channel = ChannelServer(home.federation / RUN)
+    channel.start(made.serving)
+    status.tell("ready")
+    made.warm_up()
+    stop.wait()
+    status.tell("stopped", "told to stop")
+    if not channel.close(GRACE_S):
+        _log.warning("stopped in the middle of a message; it is handed out again")
+    else:
+        made.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
