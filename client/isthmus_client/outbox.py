@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from isthmus.errors import MessageRefusedError, OutboxError
 from isthmus.files import digest
@@ -86,6 +88,7 @@ class Outbox:
         max_norm: the largest Euclidean norm of an update; 0 = no bound.
         charge: the ledger; without one no private round's update leaves.
         clock: Unix seconds, for the receipts.
+        signing: the platform's identity key, which signs receipts; None = they are chained only.
 
     Guarantees:
         - Only `Shared` leaves: a `Private`, a subclass or any other object is refused.
@@ -107,6 +110,7 @@ class Outbox:
     max_norm: float = 0.0
     charge: Charge | None = None
     clock: Callable[[], float] = time.time
+    signing: Ed25519PrivateKey | None = field(default=None, repr=False)
 
     def send_update(
         self,
@@ -245,7 +249,7 @@ class Outbox:
             "epsilon": settled.epsilon if settled else None,
             "ledger": settled.ledger if settled else None,
         }
-        append_receipt(self.receipts, body)
+        append_receipt(self.receipts, body, key=self.signing)
 
 
 def _what(update: Update) -> dict[str, int | str]:

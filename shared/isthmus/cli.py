@@ -3,6 +3,7 @@
 Sub-commands come from the entry-point group `isthmus.commands`, so that a platform that installs
 `isthmus[client]` needs nothing of the server. An entry point names a function or a Typer app; the
 first line of its module's docstring is its line in `isthmus --help`, which imports none of them.
+A group `isthmus.commands.NAME` brings further verbs of the app NAME, from other packages.
 """
 
 from __future__ import annotations
@@ -89,15 +90,22 @@ class LazyCommand(click.Command):
         """
         if absent := self._absent():
             raise NotInstalledError(
-                f"`isthmus {self.name}` needs {', '.join(absent)}, which is not installed",
+                f"`{self._words()}` needs {', '.join(absent)}, which is not installed",
                 hint=f"pip install 'isthmus[{self.extra}]'",
             )
         target = self.entry.load()
         if isinstance(target, typer.Typer):
-            return with_argument_help(typer.main.get_group(target))
+            group = typer.main.get_group(target)
+            _add(group, metadata.entry_points(group=f"{self.entry.group}.{self.name}"))
+            return with_argument_help(group)
         alone = typer.Typer(add_completion=False, rich_markup_mode="markdown")
         alone.command(self.name)(target)
         return with_argument_help(typer.main.get_command(alone))
+
+    def _words(self) -> str:
+        """What is typed to call it."""
+        group = self.entry.group.removeprefix(GROUP).replace(".", " ")
+        return f"isthmus{group} {self.name}"
 
     def _absent(self) -> tuple[str, ...]:
         return missing(self.extra) if self.extra else ()
@@ -123,12 +131,17 @@ def command(entries: Iterable[metadata.EntryPoint] | None = None) -> click.Group
     """
     group = typer.main.get_group(app)
     found = metadata.entry_points(group=GROUP) if entries is None else entries
-    for entry in set(found):
+    _add(group, found)
+    group.commands = dict(sorted(group.commands.items()))
+    return group
+
+
+def _add(group: click.Group, entries: Iterable[metadata.EntryPoint]) -> None:
+    """Give a group what entry points name."""
+    for entry in sorted(set(entries)):
         if entry.name in group.commands:
             raise IsthmusError(f"two packages bring the command {entry.name!r}: {entry.value}")
         group.add_command(LazyCommand(entry))
-    group.commands = dict(sorted(group.commands.items()))
-    return group
 
 
 def run(arguments: Sequence[str], entries: Iterable[metadata.EntryPoint] | None = None) -> int:

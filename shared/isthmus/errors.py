@@ -21,7 +21,7 @@ IsthmusError
 ├── BudgetError        32  a release would pass the privacy budget; nothing was computed
 ├── LedgerError        33  the privacy ledger was altered, rolled back, or cannot be read or written
 ├── PrivacyError       34  a step whose privacy bound would not hold was not taken
-├── AuditError         35  an attack disproves a run's privacy claim; nothing may be released
+├── AuditError         35  a run's privacy claim is disproved, or an audit log was altered
 ├── NotApprovedError   36  the platform has not agreed to this run, or to what it asks for
 ├── BundleError        37  the server sent code, or other configuration than was installed
 └── NotInstalledError  40  a command needs packages of an extra that is not installed
@@ -180,7 +180,7 @@ class PrivacyError(IsthmusError):
 
 
 class AuditError(IsthmusError):
-    """A run's privacy claim is contradicted; nothing may be released under it."""
+    """A run's privacy claim is contradicted, or an audit log is not as it was written."""
 
     exit_code = 35
 

@@ -11,22 +11,10 @@ import typer
 from isthmus.cli_options import switch
 from isthmus.console import show_result
 
-app = typer.Typer(
-    help="Attack a run's own privacy claim and compare what it shows with what was promised.",
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-)
-
 RunArgument = Annotated[Path, typer.Argument(help="Folder of a run that was audited.")]
 JsonOption = Annotated[bool, switch("--json", "Print JSON instead of a table.")]
 
 
-@app.callback()
-def _root() -> None:
-    """Attack a run's own privacy claim and compare what it shows with what was promised."""
-
-
-@app.command()
 def privacy(*, run: RunArgument, as_json: JsonOption = False) -> None:
     """Show a lower bound of each platform's epsilon, from canary users, next to the claim.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from isthmus_client.receipts import verify_receipts
+from isthmus.audit_log import verify_log
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / "tests" / "support" / "federation_program.py"
@@ -58,8 +58,8 @@ def test_a_killed_run_resumes_to_the_very_same_bytes(tmp_path, undisturbed, poin
     assert resumed.returncode == 0, resumed.stderr
     assert (resumed.stdout, rounds_of(tmp_path / "run")) == undisturbed
     for name in ("a", "b", "c"):
-        check = verify_receipts(tmp_path / "run" / "receipts" / f"{name}.jsonl")
-        assert check.first_altered is None
+        check = verify_log(tmp_path / "run" / "receipts" / f"{name}.jsonl")
+        assert check.first_bad is None
         assert check.lines >= 4
 
 

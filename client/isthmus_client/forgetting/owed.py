@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from isthmus.audit_log import verify_log
 from isthmus.errors import DataMissingError, LedgerError
 from isthmus_client.ledger import Ledger
 from isthmus_client.ledger.rows import Committed, Reserved, Row
-from isthmus_client.receipts import verify_receipts
 
 Record = Literal["read", "absent", "unreadable"]
 Receipts = Literal["read", "absent", "unreadable", "others"]
 
-LEFT = frozenset({"update", "update again"})
+LEFT = frozenset({"update", "update again", "masked update"})
 FIGURES = "metrics"
 
 
@@ -195,7 +195,7 @@ def _outbox(path: Path | None, platform: str) -> tuple[Receipts, tuple[Run, ...]
     receipts: list[Mapping[str, Any]] = []
     try:
         for file in _files(path):
-            if verify_receipts(file).first_altered is not None:
+            if verify_log(file).first_bad is not None:
                 return "unreadable", (), 0
             receipts += [json.loads(line) for line in file.read_bytes().split(b"\n")[:-1]]
         return _departures(receipts, platform)
@@ -206,8 +206,9 @@ def _outbox(path: Path | None, platform: str) -> tuple[Receipts, tuple[Run, ...]
 def _departures(
     receipts: Sequence[Mapping[str, Any]], platform: str
 ) -> tuple[Receipts, tuple[Run, ...], int]:
-    """What left in the platform's name without a charge."""
-    own = [each for each in receipts if each["platform"] == platform]
+    """What left in the platform's name without a charge; an audit log has other lines besides."""
+    left = [each for each in receipts if each["kind"] in {*LEFT, FIGURES}]
+    own = [each for each in left if each["platform"] == platform]
     figures = sum(each["kind"] == FIGURES for each in own)
     plain = [each for each in own if each["kind"] in LEFT and each.get("ledger") is None]
     return "others" if receipts and not own else "read", _plain_runs(plain), figures

@@ -13,7 +13,7 @@ from isthmus_client.ledger.ledger import Ledger
 def export_rows(ledger: Ledger, out: Path) -> str:
     """Write all rows, checked, as JSON Lines; the head.
 
-    A line is a row with its own hash added, keys sorted: the form of receipts, so `verify_receipts`
+    A line is a row with its own hash added, keys sorted: the form of receipts, so `verify_log`
     checks it too.
 
     Raises:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from isthmus.audit_log import verify_log
 from isthmus.errors import LedgerError
-from isthmus_client.receipts import verify_receipts
 
 FIELD = "ledger"  # of a receipt: the ledger's head when the bytes left
 
@@ -21,10 +21,10 @@ def recorded_heads(receipts: Path) -> tuple[str, ...]:
         LedgerError: a receipt was altered, so they vouch for nothing.
         OSError: the file cannot be read.
     """
-    check = verify_receipts(receipts)
-    if check.first_altered is not None:
+    check = verify_log(receipts)
+    if check.first_bad is not None:
         raise LedgerError(
-            f"receipt {check.first_altered} in {receipts} was altered, so the ledger cannot be "
+            f"receipt {check.first_bad} in {receipts} was altered, so the ledger cannot be "
             "checked against it",
             hint="find out who changed the file, and put the untouched copy back",
         )

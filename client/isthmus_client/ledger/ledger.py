@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from isthmus.audit_log import ROOT
 from isthmus.errors import LedgerError
 from isthmus.privacy.events import Event
 from isthmus_client.ledger import decisions
@@ -16,7 +17,6 @@ from isthmus_client.ledger.gate import Gate, bound
 from isthmus_client.ledger.rows import Opened, Row, sealed
 from isthmus_client.ledger.store import create, missing
 from isthmus_client.ledger.values import Budget, Key, Reservation, Standing
-from isthmus_client.receipts import ROOT
 
 PATIENCE: Final = 60.0  # seconds to wait for another process that writes
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TypeVar
 
+from isthmus.audit_log import ROOT
 from isthmus.errors import LedgerError
 from isthmus.privacy.events import Event
 from isthmus_client.ledger.rows import (
@@ -22,7 +23,6 @@ from isthmus_client.ledger.rows import (
     altered,
 )
 from isthmus_client.ledger.values import Budget, Key, Reservation
-from isthmus_client.receipts import ROOT
 
 _Found = TypeVar("_Found")
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.audit_log import ROOT, verify_log
 from isthmus.errors import LedgerError
 from isthmus.files import digest
 from isthmus.privacy.events import Event
 from isthmus_client.ledger import Budget, Key, Ledger, latest_head, recorded_heads
 from isthmus_client.ledger.decisions import changed
-from isthmus_client.receipts import ROOT, append_receipt, verify_receipts
+from isthmus_client.receipts import append_receipt
 
 KEY = Key("shop")
 EVENT = Event(noise_multiplier=11.0, sampling_rate=1.0)
@@ -261,7 +262,7 @@ def test_the_chain_begins_at_the_root_and_reads_as_receipts_do(path, tmp_path):
         lines = [json.loads(line) | {"hash": found} for line, found in ledger.lines()]
     assert lines[0]["previous"] == ROOT
     out.write_text("".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
-    assert verify_receipts(out).first_altered is None
+    assert verify_log(out).first_bad is None
 
 
 def test_a_decision_counts_only_after_other_processes_rows_were_read(path):

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from isthmus.audit_log import verify_log
 from isthmus.cli import run as isthmus
 from isthmus.privacy.accounting import epsilon
 from isthmus.privacy.events import Event
 from isthmus_client.ledger import Key, Ledger, default_path
-from isthmus_client.receipts import append_receipt, verify_receipts
+from isthmus_client.receipts import append_receipt
 
 PAGE = Path(__file__).parents[3] / "docs" / "privacy-ledger.md"
 KEY, EVENT, ONE = Key("shop-of-april"), Event(3.7, 1.0), "1" * 64
@@ -93,8 +94,8 @@ def test_export_is_a_chain_that_a_few_lines_of_python_check(path, tmp_path, caps
     out = tmp_path / "deep" / "rows.jsonl"
     assert privacy("export", "--out", out, "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["rows"] == 7 == verify_receipts(out).lines
-    assert verify_receipts(out).first_altered is None
+    assert told["rows"] == 7 == verify_log(out).lines
+    assert verify_log(out).first_bad is None
     (program,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
     def checked():

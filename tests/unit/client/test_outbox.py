@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from toy_platforms import INITIAL, PLAN
 
+from isthmus.audit_log import verify_log
 from isthmus.errors import OutboxError
 from isthmus.parameters import Private, Shared
 from isthmus.postprocessors import NoPrivacy
 from isthmus_client.outbox import Outbox
-from isthmus_client.receipts import verify_receipts
 
 DELTA = Shared({n: np.full(t.shape, 0.5, np.float32) for n, t in INITIAL.tensors.items()})
 ROUND = replace(PLAN, run_id="run-1", round=4)
@@ -147,5 +147,5 @@ def test_receipts_of_many_rounds_make_one_chain(outbox):
     for _ in range(3):
         send(outbox)
         outbox.send_metrics({"loss": 1.0}, received=INITIAL, plan=ROUND)
-    check = verify_receipts(outbox.receipts)
-    assert (check.lines, check.first_altered) == (6, None)
+    check = verify_log(outbox.receipts)
+    assert (check.lines, check.first_bad) == (6, None)

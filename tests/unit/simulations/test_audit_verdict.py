@@ -21,7 +21,7 @@ from isthmus_simulations.audit.records import (
 )
 from isthmus_simulations.audit.verdict import Audit, Bound, audit_run, require_consistent
 
-COMMAND = [EntryPoint("audit", "isthmus_simulations.cli_audit:app", "isthmus.commands")]
+COMMAND = [EntryPoint("audit", "isthmus.cli_audit:app", "isthmus.commands")]
 NOT_PRIVATE = {"mode": "none", "epsilon": None, "sampling_rate": None, "noise_multiplier": None}
 
 

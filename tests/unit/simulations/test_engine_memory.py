@@ -16,8 +16,8 @@ from toy_platforms import (
     toys,
 )
 
+from isthmus.audit_log import verify_log
 from isthmus.errors import DataInvalidError, FederationError, ResumeError, ScenarioError
-from isthmus_client.receipts import verify_receipts
 from isthmus_client.trainer import LocalResult
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.optimisers import FedAdam, FedAvgM
@@ -158,7 +158,7 @@ def test_all_that_left_has_a_receipt(run, tmp_path):
     result = run(toys("a", "b"))
     for name in ("a", "b"):
         path = tmp_path / "one" / "receipts" / f"{name}.jsonl"
-        assert verify_receipts(path).first_altered is None
+        assert verify_log(path).first_bad is None
         kinds = [json.loads(line)["kind"] for line in path.read_text().splitlines()]
         assert kinds == ["update"] * 3 + ["metrics"]
     assert result.rounds

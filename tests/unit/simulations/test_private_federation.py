@@ -7,10 +7,10 @@ import pytest
 from example_results import example_results, private_results
 from private_platforms import private_job, workspaces
 
+from isthmus.audit_log import verify_log
 from isthmus.errors import AuditError, BudgetError, FederationError, LedgerError, ScenarioError
 from isthmus.privacy.schedule import PrivatePlan
 from isthmus_client.ledger import Key, Ledger
-from isthmus_client.receipts import verify_receipts
 from isthmus_simulations import private_federation
 from isthmus_simulations.audit.verdict import audit_run
 from isthmus_simulations.privacy_claim import drowned, privacy_of
@@ -55,7 +55,7 @@ def test_what_leaves_is_noised_sums_and_published_numbers(tmp_path, trust):
     spent = [line["epsilon"] for line in lines]
     assert spent == sorted(spent)
     assert 0 < spent[-1] <= 8.0
-    assert verify_receipts(tmp_path / "outbox" / "a.jsonl").first_altered is None
+    assert verify_log(tmp_path / "outbox" / "a.jsonl").first_bad is None
     with ledger_of(tmp_path, "a") as ledger:
         ledger.require_contains(*(line["ledger"] for line in lines))
 
