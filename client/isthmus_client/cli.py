@@ -9,9 +9,11 @@ from isthmus_client.cli_check import check
 from isthmus_client.cli_forget import forget
 from isthmus_client.cli_ingest import ingest
 from isthmus_client.cli_init import init
+from isthmus_client.cli_join import join
 from isthmus_client.cli_privacy import privacy
 from isthmus_client.cli_privacy_ledger import budget, export, history, show
 from isthmus_client.cli_trial import trial
+from isthmus_client.cli_up import up
 
 app = typer.Typer(
     help="What a platform does on its own machines.",
@@ -29,6 +31,8 @@ app.command()(init)
 app.command()(check)
 app.command()(ingest)
 app.command()(forget)
+app.command()(join)
+app.command()(up)
 app.command()(certificate)
 app.command()(trial)
 for _verb in (show, history, export, budget):

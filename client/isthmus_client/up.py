@@ -10,11 +10,15 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from isthmus.errors import IdentityError
+from isthmus.files import write_bytes
+from isthmus.policy import load_policy
 from isthmus.supervision import Program, Supervisor, alone
 from isthmus_client.home import Home
+from isthmus_client.worker.status import RUN, read_status
 
 NodeKind = Literal["isthmus", "stock"]
 """`isthmus`: our own loop around Flower's fleet connection; `stock`: Flower's SuperNode loop, which
@@ -25,6 +29,7 @@ MODULES: Final = {
     "stock": "isthmus_client.link.stock",
     "worker": "isthmus_client.worker",
 }
+POLICY: Final = "policy.toml"
 PASSPHRASE: Final = "ISTHMUS_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
 
 
@@ -35,7 +40,7 @@ class PlatformProcesses:
         home: of a platform that has joined.
         node: which loop carries the messages.
         passphrase: of the platform's key; handed on in the children's environment.
-        arguments: more for the node's command line.
+        policy: approves runs unattended; None = a person does.
 
     Raises:
         IdentityError: the platform has not joined a federation.
@@ -48,17 +53,18 @@ class PlatformProcesses:
         *,
         node: NodeKind = "isthmus",
         passphrase: bytes | None = None,
-        arguments: tuple[str, ...] = (),
+        policy: Path | None = None,
     ) -> None:
         self.home = home
         _require_joined(home)
+        _keep_policy(home, policy)
         given = {PASSPHRASE: passphrase.decode()} if passphrase else {}
         calm = {"OMP_NUM_THREADS": "1", "FLWR_TELEMETRY_ENABLED": "0"}
         environment = {**calm, "FLWR_DISABLE_UPDATE_CHECK": "1", **given}
         contract = str(home.contract.resolve())
         commands = {
             "worker": (sys.executable, "-m", MODULES["worker"], contract),
-            "node": (sys.executable, "-m", MODULES[node], contract, *arguments),
+            "node": (sys.executable, "-m", MODULES[node], contract),
         }
         programs = [Program(name, each, environment) for name, each in commands.items()]
         self._supervisor = Supervisor(programs, home.federation / "logs")
@@ -66,7 +72,7 @@ class PlatformProcesses:
     @contextmanager
     def running(self) -> Iterator[None]:
         """The processes run until the context is left; then they are ended."""
-        with alone(self.home.federation / "run", "this platform"):
+        with alone(self._runtime, "this platform"):
             try:
                 self._supervisor.start()
                 yield
@@ -74,10 +80,17 @@ class PlatformProcesses:
                 self._supervisor.stop()
 
     def look(self) -> Mapping[str, Any]:
-        """How the processes are."""
-        children = [asdict(each) for each in self._supervisor.status()]
-        reasons = [f"{c['name']}: {c['reason']}" for c in children if c["state"] != "running"]
-        return {"running": not reasons, "reasons": reasons, "processes": children}
+        """How the processes are; `reasons` is empty where both do their work."""
+        children = [
+            {**asdict(each), "tells": read_status(self._runtime / f"{each.name}.json")}
+            for each in self._supervisor.status()
+        ]
+        reasons = [why for each in children if (why := _not_ready(each))]
+        return {"ready": not reasons, "reasons": reasons, "processes": children}
+
+    @property
+    def _runtime(self) -> Path:
+        return self.home.federation / RUN
 
 
 def _require_joined(home: Home) -> None:
@@ -86,3 +99,29 @@ def _require_joined(home: Home) -> None:
             f"the platform in {home.folder} has joined no federation",
             hint="ask the operator for an invitation, then: isthmus client join TOKEN",
         )
+
+
+def _keep_policy(home: Home, policy: Path | None) -> None:
+    """Put the policy where the node reads it, or take the one of an earlier start away.
+
+    Raises:
+        ScenarioError: it is no policy.
+    """
+    kept = home.federation / POLICY
+    if policy is None:
+        kept.unlink(missing_ok=True)
+        return
+    load_policy(policy)
+    write_bytes(kept, policy.read_bytes(), mode=0o600)
+
+
+def _not_ready(child: Mapping[str, Any]) -> str:
+    """Why a child does not do its work; "" where it does."""
+    if child["state"] != "running":
+        return f"{child['name']}: {child['reason']}"
+    tells = child["tells"]
+    if tells is None or tells.get("pid") != child["pid"]:
+        return f"{child['name']}: starting"
+    if tells["state"] in ("ready", "working"):
+        return ""
+    return f"{child['name']}: {tells['state']}, {tells['reason']}"
