@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from isthmus_server.cli_init import init
+from isthmus_server.cli_run import run
 from isthmus_server.cli_up import up
 
 app = typer.Typer(
@@ -21,3 +22,4 @@ def _root() -> None:
 
 app.command()(init)
 app.command()(up)
+app.add_typer(run, name="run")

@@ -33,10 +33,8 @@ class EncoderConfig:
         prior_scale: starting sharpness of the prior's cosine in the softmax.
     """
 
-    # How pydantic reads it from outside: no other field, no other type.
-    __pydantic_config__: ClassVar[Mapping[str, Any]] = MappingProxyType(
-        {"extra": "forbid", "strict": True}
-    )
+    # How pydantic reads it from outside: no other field.
+    __pydantic_config__: ClassVar[Mapping[str, Any]] = MappingProxyType({"extra": "forbid"})
 
     content: int = 384
     dim: int = 64

@@ -186,7 +186,7 @@ class FederationContract(BaseModel):
                 f"federation contract has {len(data)} bytes, at most {MAX_CONTRACT_BYTES} pass"
             )
         try:
-            found = cls.model_validate_json(data)
+            found = cls.model_validate_json(data, strict=True)
         except ValidationError as error:
             raise MessageRefusedError(f"federation contract: {_told(error)}") from None
         if found.to_bytes() != data:

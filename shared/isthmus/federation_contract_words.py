@@ -52,18 +52,22 @@ def privacy_words(contract: FederationContract) -> str:
         return _TRUST["none"]
     plan = contract.plan
     clipping = "adapts, from" if plan.adaptive else "is"
-    colluders = (
-        f"; holds while at most {contract.colluders} platforms collude with the server"
-        if contract.trust == "pooled"
-        else ""
-    )
     return (
         f"epsilon {contract.epsilon:g} at delta {contract.delta:.3g} for a user's whole history, "
         f"over {contract.paid_rounds} rounds ({contract.rounds} and what a crash may cost); "
-        f"{contract.trust}: {_TRUST[contract.trust]}{colluders}; noise multiplier "
+        f"{contract.trust}: {_TRUST[contract.trust]}{_colluders(contract)}; noise multiplier "
         f"{plan.noise_multiplier:.4g}, {plan.sampling_rate:.4g} of the users in a round, the "
         f"clipping norm {clipping} {plan.clipping_norm:g}"
     )
+
+
+def _colluders(contract: FederationContract) -> str:
+    """Against whom pooled noise protects."""
+    if contract.trust != "pooled":
+        return ""
+    if not contract.colluders:
+        return "; holds against all who are not members, who know a share of the noise each"
+    return f"; holds while at most {contract.colluders} platforms collude with the server"
 
 
 def changes(before: FederationContract, after: FederationContract) -> tuple[str, ...]:
@@ -113,7 +117,7 @@ def _training(contract: FederationContract) -> str:
     steps = f", {plan.max_steps} steps at most" if plan.max_steps else ""
     checks = "; validated before" if plan.validate else ""
     return (
-        f"{plan.local_epochs:g} passes over the training users, {plan.batch_size} a step{steps}, "
+        f"{plan.local_epochs:g} times over the training users, {plan.batch_size} a step{steps}, "
         f"learning rate {plan.learning_rate:g}{checks}"
     )
 

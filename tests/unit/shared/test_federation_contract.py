@@ -186,3 +186,25 @@ def test_the_shape_has_a_name_of_its_own():
 
 def _canonical(document):
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("encoder", "dim"), "4"),
+        (("encoder", "dim"), 4.0),
+        (("encoder", "dim"), True),
+        (("rounds",), "5"),
+        (("secure",), 0),
+        (("members", NAMES[0], "users"), 1200.0),
+        (("plan", "negatives"), 32.0),
+    ],
+)
+def test_a_value_of_another_type_is_refused(where, value):
+    document = json.loads(plain_contract().to_bytes())
+    part = document
+    for key in where[:-1]:
+        part = part[key]
+    part[where[-1]] = value
+    with pytest.raises(MessageRefusedError, match=where[-1]):
+        FederationContract.from_bytes(_canonical(document))

@@ -16,7 +16,10 @@ def test_a_private_contract_says_its_price_and_who_is_trusted():
     told = dict(asked(contract))
     assert "epsilon 6 at delta" in told["privacy"]
     assert "over 6 rounds (4 and what a crash may cost)" in told["privacy"]
-    assert "at most 0 platforms collude" in told["privacy"]
+    assert "holds against all who are not members" in told["privacy"]
+    plan = replace(contract.plan, shares=2)
+    told_two = dict(asked(pooled_contract(colluders=1, plan=plan)))
+    assert "at most 1 platforms collude" in told_two["privacy"]
     assert "adapts, from 1" in told["privacy"]
     assert told["server sees"].startswith("sums over 3 platforms")
     assert contract.sha256 in told["contract"]
