@@ -167,6 +167,16 @@ class FleetLink:
         """
         self._http.renew()
 
+    def move(self, address: str) -> None:
+        """Speak to another address from the next request on.
+
+        Raises:
+            IdentityError: as of `renew`.
+        """
+        if address != self.address:
+            self.address = address
+            self._http.move(address)
+
     def close(self) -> None:
         """Let go of the connections."""
         self._http.close()

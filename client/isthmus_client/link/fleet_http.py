@@ -117,6 +117,15 @@ class FleetHttp:
         if idle:
             old.close()
 
+    def move(self, address: str) -> None:
+        """Speak to another address from the next request on.
+
+        Raises:
+            IdentityError: as of `renew`.
+        """
+        self._url = f"https://{address}"
+        self.renew()
+
     def close(self) -> None:
         """Let go of the connections."""
         self._current.close()

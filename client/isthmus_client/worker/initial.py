@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from isthmus.errors import DataInvalidError, DataMissingError
+from isthmus.errors import DataInvalidError, DataMissingError, MessageRefusedError
 from isthmus.federation_contract import FederationContract
 from isthmus.parameters import Shared
 from isthmus_client.federated_trainer import initial_parameters
 from isthmus_client.home import Home
+from isthmus_client.worker.releases import release_of
 
 SEED: Final = "seed"
+"""What a contract says that starts from its seed."""
 
 
 def initial_of(home: Home, contract: FederationContract) -> Shared:
@@ -25,29 +26,18 @@ def initial_of(home: Home, contract: FederationContract) -> Shared:
 
     Raises:
         DataMissingError: the release is not there.
-        DataInvalidError: it is another one than the contract names.
+        DataInvalidError: it cannot be read.
     """
     if contract.initial == SEED:
         return initial_parameters(contract.encoder, contract.seed)
-    return _released(release_path(home, contract.initial), contract)
-
-
-def release_path(home: Home, sha256: str) -> Path:
-    """Where a release's encoder lies that was fetched."""
-    return home.federation / "releases" / f"{sha256}.safetensors"
-
-
-def _released(path: Path, contract: FederationContract) -> Shared:
-    try:
-        parameters = Shared(load(path.read_bytes()))
-    except FileNotFoundError:
+    found = release_of(home, contract.initial)
+    if found is None:
         raise DataMissingError(
             f"the release {contract.initial[:16]}... that run {contract.run} starts from is not "
-            f"in {path.parent}",
-            hint="it is fetched from the server by itself after the run was approved",
-        ) from None
-    except (OSError, SafetensorError) as error:
-        raise DataInvalidError(f"the release {path} cannot be read: {error}") from error
-    if parameters.fingerprint() != contract.initial:
-        raise DataInvalidError(f"{path} is another release than run {contract.run} starts from")
-    return parameters
+            f"in {home.federation / 'releases'}",
+            hint="the node fetches it from the server after the run was approved",
+        )
+    try:
+        return Shared(load(found.read_bytes()))
+    except (OSError, SafetensorError, MessageRefusedError) as error:
+        raise DataInvalidError(f"the release {found} cannot be read: {error}") from error

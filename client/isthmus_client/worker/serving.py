@@ -102,7 +102,7 @@ class Serving:
         )
         header = ReplyHeader(contract.run, self._owner.name, 0, 0, base)
         arrays = {name: Array(*wire) for name, wire in pack(parameters).items()}
-        content = {
+        content: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = {
             ARRAYS: ArrayRecord(arrays),
             REPLY: ConfigRecord(dict(header.to_record())),
             METRICS: MetricRecord({}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -69,6 +70,7 @@ class Sides:
     def __init__(self, owner: Owner, data: OwnData, build: BuildApp) -> None:
         self._owner, self._data, self._build = owner, data, build
         self._warm: dict[str, WarmSide] = {}
+        self._lock = threading.RLock()
 
     def agreed(self, run: str) -> FederationContract:
         """The contract of a run, if the platform approved it.
@@ -87,10 +89,14 @@ class Sides:
             DataMissingError, DataInvalidError, StoreError, KeysError: the data cannot be used.
             BudgetError, LedgerError: the ledger cannot pay for the run.
         """
-        generation = self._data.generation()
-        found = self._warm.get(contract.run)
-        if found and (found.contract, found.generation) == (contract, generation):
-            return found
+        with self._lock:
+            generation = self._data.generation()
+            found = self._warm.get(contract.run)
+            if found and (found.contract, found.generation) == (contract, generation):
+                return found
+            return self._made(contract, generation)
+
+    def _made(self, contract: FederationContract, generation: int) -> WarmSide:
         self.forget(contract.run)
         self._data.require_encoder(contract.text_encoder)
         workspace = self._data.workspace(contract.encoder)

@@ -1,0 +1,94 @@
+"""The node's two loops with the fleet listener: messages, and the lease."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final
+
+from isthmus.errors import IdentityError, MessageRefusedError, ServiceError
+from isthmus_client.link.fleet import HEARTBEAT_S, LeaseHeldError
+from isthmus_client.link.node_messages import MessageRunner, Parts
+
+_BEAT_S: Final = HEARTBEAT_S / 2
+_REFUSED_S: Final = 2.0  # between two tries of a platform that the server does not take
+_LEASE_S: Final = 1.0  # between two tries to enter while an old lease lasts
+_FIRST_S: Final = 0.1  # between two tries to reach the server; doubled each time
+_LAST_S: Final = 2.0
+_log = logging.getLogger(__name__)
+
+
+class FleetLoop:
+    """Enters the fleet and answers messages until told to stop; it never gives up.
+
+    Args:
+        parts: what it works with.
+        joined: set once the control session was opened: a cloned identity is found out there,
+            before it could take anybody's messages.
+    """
+
+    def __init__(self, parts: Parts, joined: threading.Event) -> None:
+        self._parts, self._joined = parts, joined
+        self._runner = MessageRunner(parts)
+        self._active = threading.Event()
+        self._pause = _FIRST_S
+
+    def start(self) -> None:
+        """Run both loops in threads of their own."""
+        for target, name in ((self._messages, "messages"), (self._lease, "lease")):
+            threading.Thread(target=target, name=name, daemon=True).start()
+
+    def _messages(self) -> None:
+        while not self._parts.stop.is_set():
+            if self._joined.wait(_LAST_S):
+                self.step()
+
+    def step(self) -> None:
+        """Enter the fleet if need be, wait for a message and answer it."""
+        try:
+            self._stepped()
+            self._pause = _FIRST_S
+        except LeaseHeldError as error:
+            self._rest(
+                "waiting", f"{error}; it ends by itself within {2 * HEARTBEAT_S:g} s", _LEASE_S
+            )
+        except IdentityError as error:
+            self._rest("refused", f"{error} {error.hint}".strip(), _REFUSED_S)
+        except (ServiceError, MessageRefusedError) as error:
+            self._rest("waiting", str(error), self._pause)
+            self._pause = min(2 * self._pause, _LAST_S)
+
+    def leave(self) -> None:
+        """Tell the server that this node is gone, if it can be told."""
+        if self._active.is_set():
+            try:
+                self._parts.link.deactivate()
+            except (IdentityError, ServiceError) as error:
+                _log.info("the server was not told that this node ends: %s", error)
+
+    def _stepped(self) -> None:
+        if not self._active.is_set():
+            self._parts.link.activate()
+            self._active.set()
+            _log.info("this node is active", extra={"node": self._parts.link.node_id})
+        self._parts.status.tell("ready")
+        pulled = self._parts.link.pull(self._runner.in_hand)
+        if pulled is not None and not self._parts.stop.is_set():
+            self._runner.handle(pulled)
+
+    def _rest(self, state: str, reason: str, seconds: float) -> None:
+        _log.warning("%s", reason)
+        self._parts.status.tell("refused" if state == "refused" else "waiting", reason)
+        self._parts.stop.wait(seconds)
+
+    def _lease(self) -> None:
+        """Renew the lease while the other loop works, however long a message takes."""
+        while not self._parts.stop.wait(_BEAT_S):
+            if not self._active.is_set():
+                continue
+            try:
+                self._parts.link.beat()
+            except LeaseHeldError:
+                self._active.clear()
+            except (IdentityError, ServiceError) as error:
+                _log.warning("no heartbeat: %s", error)
