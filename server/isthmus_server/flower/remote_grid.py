@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from flwr.app import Error, Message, RecordDict
@@ -57,6 +57,7 @@ class RemoteGrid(Grid):
     Args:
         link: to its process.
         interrupt: asked between two looks; a reason to give up waiting, or "".
+        allowed: platforms that may be told, at the time of asking; None = all.
 
     Guarantees:
         A reply is taken from the node that the message went to, once, and while it is waited for;
@@ -64,8 +65,13 @@ class RemoteGrid(Grid):
         reply of that node.
     """
 
-    def __init__(self, link: PrivateLink, interrupt: Callable[[], str] = lambda: "") -> None:
-        self._link, self._interrupt = link, interrupt
+    def __init__(
+        self,
+        link: PrivateLink,
+        interrupt: Callable[[], str] = lambda: "",
+        allowed: Callable[[], Collection[str]] | None = None,
+    ) -> None:
+        self._link, self._interrupt, self._allowed = link, interrupt, allowed
         self._run: Run | None = None
 
     def renew(self) -> None:
@@ -105,6 +111,9 @@ class RemoteGrid(Grid):
         """The platforms that are there, each with its name."""
         _ = self.run  # messages to them can be made from now on
         found = self._link.nodes()
+        if self._allowed is not None:
+            names = {*self._allowed()}
+            found = tuple(node for node in found if node.name in names)
         return [
             NodeInfo(node_id=each.node_id, name=each.name, status="online")
             for each in found

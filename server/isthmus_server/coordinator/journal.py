@@ -1,0 +1,95 @@
+"""What a committed round leaves behind besides its checkpoint: a row, a line of the log, events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from pydantic import TypeAdapter
+
+from isthmus.audit_log import AuditLog
+from isthmus.federation_contract import FederationContract
+from isthmus_server.history import RoundRecord
+from isthmus_server.state import State
+
+_RECORD: Final[TypeAdapter[RoundRecord]] = TypeAdapter(RoundRecord)
+
+
+@dataclass(frozen=True)
+class Journal:
+    """The records of one run.
+
+    Attributes:
+        state: the server's.
+        log: the server's audit log.
+        contract: of the run.
+    """
+
+    state: State
+    log: AuditLog
+    contract: FederationContract
+
+    def round(self, record: RoundRecord, attempt: int) -> bool:
+        """Write down a round whose checkpoint is on disk; the same once more changes nothing.
+
+        Returns:
+            Whether it was new.
+
+        Raises:
+            StateError: another round of this number is written down.
+            AuditError, OSError: the log cannot be written; nothing was.
+        """
+        run = self.contract.run
+        if any(row.round == record.round for row in self.state.rounds.list(run)):
+            return self._row(record, attempt)
+        self.log.append(
+            {
+                "kind": "round",
+                "run": run,
+                "contract": self.contract.sha256,
+                "round": record.round,
+                "attempt": attempt,
+                "parameters": record.fingerprint,
+                "cohort": sorted(record.platforms),
+                "refused": {each.platform: each.reason for each in record.refused},
+                "silent": list(record.missing),
+            }
+        )
+        new = self._row(record, attempt)
+        self._events(record)
+        return new
+
+    def rounds(self, records: Iterable[RoundRecord], attempt: int) -> None:
+        """Write down what a coordinator that died did not."""
+        known = {row.round for row in self.state.rounds.list(self.contract.run)}
+        for record in records:
+            if record.round not in known:
+                self.round(record, attempt)
+
+    def note(self, kind: str, **words: Any) -> None:
+        """A line of the log about the run.
+
+        Raises:
+            AuditError, OSError: the log cannot be written.
+        """
+        self.log.append({"kind": kind, "run": self.contract.run, **words})
+
+    def _row(self, record: RoundRecord, attempt: int) -> bool:
+        return self.state.rounds.commit(
+            self.contract.run,
+            record.round,
+            attempt,
+            record=_RECORD.dump_python(record, mode="json"),
+            fingerprint=record.fingerprint,
+            seconds=record.seconds,
+        )
+
+    def _events(self, record: RoundRecord) -> None:
+        run, where = self.contract.run, f"round {record.round}"
+        for each in record.refused:
+            text = f"{where}: the reply was refused: {each.reason}"
+            self.state.events.add("warning", "reply-refused", text, platform=each.platform, run=run)
+        for name in record.missing:
+            text = f"{where}: silent up to the deadline"
+            self.state.events.add("warning", "silent", text, platform=name, run=run)
