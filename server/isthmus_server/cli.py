@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from isthmus_server.cli_init import init
+from isthmus_server.cli_roster import approve, invite, list_platforms, revoke
 from isthmus_server.cli_run import run
 from isthmus_server.cli_up import up
 
@@ -21,5 +22,9 @@ def _root() -> None:
 
 
 app.command()(init)
+app.command()(invite)
+app.command()(approve)
+app.command()(revoke)
+app.command("list")(list_platforms)
 app.command()(up)
 app.add_typer(run, name="run")

@@ -45,7 +45,7 @@ class Enrolment:
         name: the platform's.
         fingerprint: of the platform's own keys, which the operator compares.
         authority: the only authority that is trusted, PEM.
-        signing_key: the server's, Ed25519, 64 hexadecimal digits.
+        signing: the server's, Ed25519, 64 hexadecimal digits.
     """
 
     federation: str
@@ -54,7 +54,7 @@ class Enrolment:
     name: str
     fingerprint: str
     authority: str
-    signing_key: str
+    signing: str
 
     @property
     def authority_pem(self) -> bytes:
@@ -64,7 +64,7 @@ class Enrolment:
     @property
     def server_key(self) -> bytes:
         """Verifies contracts, releases and the server's audit log; 32 raw bytes."""
-        return bytes.fromhex(self.signing_key)
+        return bytes.fromhex(self.signing)
 
     def save(self, home: Home) -> None:
         """Write `server.json`."""
@@ -82,7 +82,7 @@ class Enrolment:
         try:
             value: Any = json.loads(path.read_bytes())
             found = cls(**value)
-            bytes.fromhex(found.signing_key)
+            bytes.fromhex(found.signing)
         except FileNotFoundError:
             raise IdentityError(
                 f"the platform in {home.folder} has joined no federation", hint=_MISSING_HINT

@@ -233,7 +233,7 @@ def _enrolment(invitation: Invitation, keys: PlatformKeys, told: ServerFacts) ->
         name=invitation.name,
         fingerprint=keys.public.fingerprint,
         authority=invitation.authority_pem.decode(),
-        signing_key=told.signing_key.hex(),
+        signing=told.signing_key.hex(),
     )
 
 

@@ -7,13 +7,12 @@ import os
 import re
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
 
+from isthmus.control.idle import Watch, watched
 from isthmus.control.limits import MAX_RELEASE_FILE, MAX_RELEASE_FILES
 from isthmus.errors import MessageRefusedError, ServiceError
 from isthmus.files import sync_folder
@@ -46,13 +45,25 @@ def receive_release(
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        with _watched(cut, idle_s) as moved:
-            _write_all(chunks, beside, moved)
+        with watched(cut, idle_s) as watch:
+            _write_watched(chunks, beside, watch, idle_s)
         beside.replace(folder)
         sync_folder(folder.parent)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+def _write_watched(chunks: Iterable[Chunk], folder: Path, watch: Watch, idle_s: float) -> None:
+    """Write the files; a transfer that was cut off says so."""
+    try:
+        _write_all(chunks, folder, watch.moved)
+    except ServiceError:
+        if not watch.stalled:
+            raise
+        raise ServiceError(
+            f"no byte of the release came for {idle_s:g} s", hint="it can be fetched again"
+        ) from None
 
 
 @dataclass
@@ -109,37 +120,3 @@ def _begin(chunk: Chunk, folder: Path, names: set[str]) -> _File:
         raise MessageRefusedError(f"the release's file {chunk.file} has {chunk.size:,} bytes")
     names.add(chunk.file)
     return _File(chunk.file, chunk.size, chunk.sha256, (folder / chunk.file).open("wb"))
-
-
-@contextmanager
-def _watched(cut: Callable[[], None], idle_s: float) -> Iterator[Callable[[], None]]:
-    """Cut a transfer off in which nothing has moved for `idle_s`.
-
-    Raises:
-        ServiceError: that happened.
-    """
-    moved, done = threading.Event(), threading.Event()
-    stalled = threading.Event()
-
-    def watch() -> None:
-        while moved.wait(idle_s):
-            if done.is_set():
-                return
-            moved.clear()
-        stalled.set()
-        cut()
-
-    thread = threading.Thread(target=watch, name="release transfer", daemon=True)
-    thread.start()
-    try:
-        yield moved.set
-    except ServiceError:
-        if not stalled.is_set():
-            raise
-        raise ServiceError(
-            f"no byte of the release came for {idle_s:g} s", hint="it can be fetched again"
-        ) from None
-    finally:
-        done.set()
-        moved.set()
-        thread.join()
