@@ -126,6 +126,7 @@ def _show(log: Path, found: LogCheck, *, signed: bool, anchors: int, as_json: bo
     elif found.first_bad is None:
         parts = [f"{log}: {found.lines:,} lines, none altered, deleted or moved"]
         parts += ["all signed by the key" if signed else "signatures not checked"]
-        parts += [f"{anchors:,} anchors agree" if anchors else "the end not checked"]
+        agree = f"{anchors:,} anchor{'s agree' if anchors > 1 else ' agrees'}"
+        parts += [agree if anchors else "the end not checked"]
         parts += [f"{found.torn} bytes of an unfinished line"] * bool(found.torn)
         Console(highlight=False, soft_wrap=True).print(Text("; ".join(parts)))

@@ -27,6 +27,16 @@ from isthmus.identity.names import checked_name, shown
 
 PLATFORM_URI: Final = "isthmus://platform/"
 MAX_PEM: Final = 8 * 1024  # bytes of a certificate or request that we look at
+_DAMAGED: Final = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for bytes that it cannot make sense of."""
+
 _BEGIN: Final = b"-----BEGIN"
 
 
@@ -74,18 +84,19 @@ def require_request(csr_pem: bytes, name: str) -> EllipticCurvePublicKey:
         IdentityError: it is no request, for another name, for another kind of key, or not signed
             by the key.
     """
+    subject = common_name(checked_name(name))
     try:
         request = x509.load_pem_x509_csr(_small(csr_pem))
         key, valid = request.public_key(), request.is_signature_valid
-        subject = request.subject
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise IdentityError(f"the certificate request of {shown(name)} is damaged") from None
+        asked = request.subject
+    except _DAMAGED:
+        raise IdentityError(f"the certificate request of {name!r} is damaged") from None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise IdentityError(f"the certificate request of {name!r} is not for a P-256 key")
     if not valid:
         raise IdentityError(f"the certificate request of {name!r} is not signed by its own key")
-    if subject != common_name(checked_name(name)):
-        said = shown(subject.rfc4514_string())
+    if asked != subject:
+        said = shown(asked.rfc4514_string())
         raise IdentityError(f"the certificate request of {name!r} is for {said}")
     return key
 
@@ -105,7 +116,7 @@ def platform_of(certificate: bytes) -> PeerCertificate:
         extensions = loaded.extensions
         names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (ValueError, x509.ExtensionNotFound):
+    except (*_DAMAGED, x509.ExtensionNotFound):
         raise IdentityError("the certificate is no platform's: it lacks extensions") from None
     uris = [each.value for each in names if isinstance(each, x509.UniformResourceIdentifier)]
     if list(usage) != [ExtendedKeyUsageOID.CLIENT_AUTH] or len(uris) != len(list(names)):
@@ -164,7 +175,7 @@ def load_certificate(data: bytes) -> x509.Certificate:
         if small.lstrip().startswith(_BEGIN):
             return x509.load_pem_x509_certificate(small)
         return x509.load_der_x509_certificate(small)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except _DAMAGED:
         raise IdentityError("this is no certificate, or a damaged one") from None
 
 
