@@ -31,7 +31,7 @@ def bring_up(database: Database, revision: str = SCHEMA) -> None:
         if not database.is_sqlite:
             connection.execute(select(text(f"pg_advisory_xact_lock({_LOCK})")))
         found = version(connection)
-        _refuse_newer(database, found)
+        refuse_newer(database, found)
         if found != revision:
             _refuse_foreign(database, connection, found)
             _upgrade(connection, revision)
@@ -67,7 +67,12 @@ def _upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(alembic_config(connection), revision)
 
 
-def _refuse_newer(database: Database, found: str | None) -> None:
+def refuse_newer(database: Database, found: str | None) -> None:
+    """Stop before tables that this version does not know.
+
+    Raises:
+        StateError: a newer version made them.
+    """
     if found is not None and found not in known_revisions():
         raise StateError(
             f"the state in {database.place} has the schema {found}; this version of Isthmus knows "
