@@ -1,7 +1,5 @@
 """A secret's file is its owner's alone, from the first byte on."""
 
-import os
-
 import pytest
 
 from isthmus.errors import KeysError
@@ -15,7 +13,7 @@ def test_what_is_written_is_for_the_owner_alone(tmp_path):
     assert read_owned(path) == b"two"
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
-    assert os.listdir(path.parent) == ["secret"]
+    assert [each.name for each in path.parent.iterdir()] == ["secret"]
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o620, 0o602, 0o601])
