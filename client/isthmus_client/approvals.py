@@ -61,6 +61,7 @@ def decide(
     key: Ed25519PrivateKey,
     by: By = "person",
     new_keys: Collection[str] = (),
+    contract_sha256: str | None = None,
     clock: Clock = utc_now,
 ) -> Decided:
     """Answer a contract: checked, in the audit log, signed, and then in `decisions/RUN.json`.
@@ -73,6 +74,7 @@ def decide(
         key: the platform's identity.
         by: who decided.
         new_keys: members whose changed identity key was compared and is accepted.
+        contract_sha256: of the contract that was read; None = whichever is offered now.
         clock: what time it is.
 
     Guarantees:
@@ -87,6 +89,11 @@ def decide(
     """
     found = standing(home, run)
     contract, name = found.contract, own_name(home)
+    if contract_sha256 not in (None, contract.sha256):
+        raise NotApprovedError(
+            f"the server has offered another contract of run {run} since this one was read",
+            hint=f"read it: isthmus client approve-run {run}",
+        )
     if approve:
         _require_members(home, found.contract, key, new_keys)
         require_claim(contract)

@@ -6,6 +6,7 @@ import typer
 
 from isthmus_client.cli_certificate import certificate
 from isthmus_client.cli_check import check
+from isthmus_client.cli_federation import approve_run, outbox, status
 from isthmus_client.cli_forget import forget
 from isthmus_client.cli_ingest import ingest
 from isthmus_client.cli_init import init
@@ -33,8 +34,11 @@ app.command()(ingest)
 app.command()(forget)
 app.command()(join)
 app.command()(up)
+app.command()(approve_run)
+app.command()(status)
 app.command()(certificate)
 app.command()(trial)
 for _verb in (show, history, export, budget):
     privacy.command()(_verb)
 app.add_typer(privacy, name="privacy")
+app.add_typer(outbox, name="outbox")

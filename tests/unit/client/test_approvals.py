@@ -225,3 +225,12 @@ def test_a_platform_that_has_not_joined_is_told_so(tmp_path):
 def test_no_name_leads_out_of_the_folder(home, run):
     with pytest.raises(NotApprovedError, match="no run's id"):
         approved(home, run)
+
+
+def test_a_contract_exchanged_while_it_was_read_is_not_approved(home):
+    read = offered(home).sha256
+    offered(home, plain_contract(rounds=500))
+    with pytest.raises(NotApprovedError, match="offered another contract of run spring"):
+        said = {"approve": True, "reason": "", "key": key_of(OWN)}
+        decide(home, "spring", **said, contract_sha256=read)
+    assert standing(home, "spring").decided is None
