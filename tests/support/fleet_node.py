@@ -1,5 +1,6 @@
 """A platform's node for tests: Flower's activation, our pull and push, an answer per message."""
 
+import contextlib
 import ssl
 import threading
 from base64 import b64encode
@@ -13,6 +14,7 @@ from flwr.common.serde import message_from_proto, message_to_proto
 from flwr.proto.fleet_pb2 import (
     ActivateNodeRequest,
     ActivateNodeResponse,
+    DeactivateNodeRequest,
     PullMessagesResponse,
     PushMessagesRequest,
 )
@@ -67,6 +69,10 @@ class FleetNode:
             self.node_id = ActivateNodeResponse.FromString(response.content).node_id
         return response
 
+    def deactivate(self) -> httpx.Response:
+        request = DeactivateNodeRequest(node_id=self.node_id)
+        return self.call("/v1/fleet/deactivate-node", request.SerializeToString())
+
     def pull(self, wait: float = 0.0) -> Message | None:
         known = frames.join(each.encode() for each in self.in_hand)
         response = self.call("/isthmus/fleet/pull", known, wait=wait)
@@ -112,7 +118,7 @@ class AnsweringNode(FleetNode):
             try:
                 if not self.node_id and self.activate().status_code != 200:
                     self._ended.wait(0.05)
-                elif (message := self.pull(wait=2.0)) is not None:
+                elif (message := self.pull(wait=0.5)) is not None:
                     self._deliver(self._answer(message))
             except (httpx.TransportError, AssertionError):
                 self._ended.wait(0.05)
@@ -130,4 +136,6 @@ class AnsweringNode(FleetNode):
     def close(self):
         self._ended.set()
         self.thread.join(10)
+        with contextlib.suppress(httpx.TransportError):
+            self.deactivate()
         super().close()
