@@ -18,7 +18,6 @@ from isthmus.policy import Policy
 from isthmus_client.approvals import decide_by_policy, keep_offer, pending
 from isthmus_client.approvals_files import Decided, read_decision, read_offer, runs_offered
 from isthmus_client.home import Home
-from isthmus_client.link.node_releases import fetch_starts
 from isthmus_client.link.session import Beat, Session
 from isthmus_client.link.session_calls import RunOffer
 
@@ -119,7 +118,6 @@ class SessionLoop:
             self._take(offer)
         if self._policy is not None:
             self._decide(self._policy)
-        fetch_starts(self._home, self._session)
 
     def _take(self, offer: RunOffer) -> None:
         """Keep a contract; one that is no contract, or not the server's, is told and left."""

@@ -95,7 +95,7 @@ class Serving:
 
     def _initial(self, message: Message, contract: FederationContract) -> Message:
         """The parameters of round 0: public, a function of the contract alone."""
-        parameters = initial_of(self._owner.home, contract)
+        parameters = initial_of(contract)
         base = parameters.fingerprint()
         self._audit.append(
             {"kind": "initial parameters", "run": contract.run, "sha256": base, "users": 0}
