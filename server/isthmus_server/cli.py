@@ -5,8 +5,10 @@ from __future__ import annotations
 import typer
 
 from isthmus_server.cli_init import init
+from isthmus_server.cli_release import release
 from isthmus_server.cli_roster import approve, invite, list_platforms, revoke
-from isthmus_server.cli_run import run
+from isthmus_server.cli_run import runs
+from isthmus_server.cli_state import backup, restore
 from isthmus_server.cli_up import up
 
 app = typer.Typer(
@@ -27,4 +29,7 @@ app.command()(approve)
 app.command()(revoke)
 app.command("list")(list_platforms)
 app.command()(up)
-app.add_typer(run, name="run")
+app.command()(backup)
+app.command()(restore)
+app.add_typer(runs, name="run")
+app.add_typer(release, name="release")

@@ -26,25 +26,25 @@ WatchOption = Annotated[bool, switch("--watch", "Show it again until the run has
 EveryOption = Annotated[float, seconds("Between two looks of --watch.")]
 RoundOption = Annotated[int, count("The round whose parameters shall be the last.", least=0)]
 
-run = typer.Typer(
+runs = typer.Typer(
     help="Propose runs, look at them, and say what they shall do.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
 
 
-@run.callback()
+@runs.callback()
 def _root() -> None:
     """Propose runs, look at them, and say what they shall do."""
 
 
-run.command()(start)
+runs.command()(start)
 
 
-@run.command()
+@runs.command()
 def status(
     *,
-    name: RunArgument,
+    run: RunArgument,
     home: HomeOption = DEFAULT,
     watch: WatchOption = False,
     every: EveryOption = 1.0,
@@ -60,7 +60,7 @@ def status(
     from isthmus_server.run_status import ENDED, opened_state, run_view  # noqa: PLC0415 - the database
 
     with opened_state(ServerHome(home)) as state:
-        view = run_view(state, name, datetime.now(UTC))
+        view = run_view(state, run, datetime.now(UTC))
         if not watch:
             _show(view, as_json=as_json)
             return
@@ -104,7 +104,7 @@ def _show(view: dict[str, Any], *, as_json: bool, line: bool = False) -> None:
     Console(highlight=False).print(status_words(view))
 
 
-@run.command(name="list")
+@runs.command(name="list")
 def list_runs(*, home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
     """List all runs, the oldest first, and why each is as it is.
 
@@ -121,37 +121,37 @@ def list_runs(*, home: HomeOption = DEFAULT, as_json: JsonOption = False) -> Non
         Console(highlight=False).print(list_words(views))
 
 
-@run.command()
-def pause(*, name: RunArgument, home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
+@runs.command()
+def pause(*, run: RunArgument, home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
     """Pause a run after the round that is under way.
 
     Example: isthmus server run pause run-1
     """
-    _want(ServerHome(home), name, "pause", as_json=as_json)
+    _want(ServerHome(home), run, "pause", as_json=as_json)
 
 
-@run.command()
-def resume(*, name: RunArgument, home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
+@runs.command()
+def resume(*, run: RunArgument, home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
     """Go on with a run that was paused, stopped or has failed, from its last committed round.
 
     Example: isthmus server run resume run-1
     """
-    _want(ServerHome(home), name, "run", as_json=as_json)
+    _want(ServerHome(home), run, "run", as_json=as_json)
 
 
-@run.command()
-def stop(*, name: RunArgument, home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
+@runs.command()
+def stop(*, run: RunArgument, home: HomeOption = DEFAULT, as_json: JsonOption = False) -> None:
     """Stop a run after the round that is under way; what was committed stays.
 
     Example: isthmus server run stop run-1
     """
-    _want(ServerHome(home), name, "stop", as_json=as_json)
+    _want(ServerHome(home), run, "stop", as_json=as_json)
 
 
-@run.command()
+@runs.command()
 def rollback(
     *,
-    name: RunArgument,
+    run: RunArgument,
     round: RoundOption,  # noqa: A002 - the option's name
     home: HomeOption = DEFAULT,
     as_json: JsonOption = False,
@@ -165,10 +165,10 @@ def rollback(
     from isthmus_server.run_status import opened_state  # noqa: PLC0415 - the database
 
     with opened_state(ServerHome(home)) as state:
-        state.runs.rollback(name, round)
-        text = f"the operator wants run {name} to go back to round {round}"
-        state.events.add("warning", "run-rollback", text, run=name)
-        _told(state, name, as_json=as_json)
+        state.runs.rollback(run, round)
+        text = f"the operator wants run {run} to go back to round {round}"
+        state.events.add("warning", "run-rollback", text, run=run)
+        _told(state, run, as_json=as_json)
 
 
 def _want(home: ServerHome, name: str, what: Wanted, *, as_json: bool) -> None:

@@ -105,7 +105,7 @@ def _members(state: State, request: RunRequest) -> tuple[PlatformRow, ...]:
             f"{'; '.join(wrong)}; nothing was proposed",
             hint="isthmus server list shows all platforms; isthmus server approve NAME",
         )
-    least = _SECURE_LEAST if request.secure else 2
+    least = _SECURE_LEAST if request.secure_aggregation else 2
     if len(wanted) < least:
         raise ScenarioError(
             f"{len(wanted)} platforms ({', '.join(wanted) or 'none'}), a run needs {least}; "
@@ -188,12 +188,12 @@ def _values(
         "optimiser": _optimiser(request),
         "aggregation": _aggregation(request),
         "members": {row.name: _member(row, users[row.name]) for row in rows},
-        "secure": request.secure,
+        "secure": request.secure_aggregation,
         "threshold": request.threshold,
         "minimum": _minimum(request, len(rows)),
         "colluders": request.colluders,
         "metrics": METRICS,
-        "deadline_s": request.deadline_s,
+        "deadline_s": request.deadline,
         "patience": _patience(request),
         **_start(state, request),
     }
@@ -257,7 +257,7 @@ def _minimum(request: RunRequest, members: int) -> int:
         return request.minimum
     if request.privacy == "pooled":
         return members
-    if request.secure:
+    if request.secure_aggregation:
         return max(_SECURE_LEAST, request.threshold or -(-2 * members // 3))
     return 2
 
@@ -270,13 +270,13 @@ def _patience(request: RunRequest) -> int:
 
 def _start(state: State, request: RunRequest) -> dict[str, str]:
     """From a seed, or from a release that was not withdrawn."""
-    if request.start == "seed":
+    if not request.release:
         return {}
-    row = state.releases.get(request.start)
+    row = state.releases.get(request.release)
     if row is None or row.withdrawn is not None:
         what = "there is no release" if row is None else "withdrawn is the release"
         raise ScenarioError(
-            f"{what} {request.start!r}", hint="list them: isthmus server release list"
+            f"{what} {request.release!r}", hint="list them: isthmus server release list"
         )
     return {"initial": row.sha256, "release_of": row.run}
 

@@ -27,7 +27,7 @@ class RunRequest(BaseModel):
         users: published numbers of training users by platform; the others' are as they told.
         encoder: shapes; what is not named has the default.
         text_encoder: fingerprint of the frozen text encoder that all must use; "" = not checked.
-        start: "seed", or the id of a release to go on from.
+        release: id of a release to go on from; "" = a new encoder, from the seed.
         rounds: None = 12, or 100 in a private run.
         learning_rate: of the platforms' AdamW; in a private run of the server's Adam. None = the
             default of either.
@@ -47,7 +47,7 @@ class RunRequest(BaseModel):
     users: Mapping[str, Annotated[int, Field(ge=0)]] = {}
     encoder: EncoderConfig = EncoderConfig()
     text_encoder: str = ""
-    start: str = "seed"
+    release: str = ""
     seed: int = Field(default=7, ge=0, lt=2**31)
     rounds: int | None = Field(default=None, ge=1)
     local_epochs: Rate = 1.0
@@ -69,10 +69,10 @@ class RunRequest(BaseModel):
     clipping_quantile: float = Field(default=0.0, ge=0, lt=1)
     private_batch: int = Field(default=4096, ge=1)
     accept_noise: bool = False
-    secure: bool = True
+    secure_aggregation: bool = True
     threshold: int = Field(default=0, ge=0)
     minimum: int | None = Field(default=None, ge=1)
-    deadline_s: Rate = 600.0
+    deadline: Rate = 600.0  # seconds for one round
     patience: int | None = Field(default=None, ge=0)
 
 

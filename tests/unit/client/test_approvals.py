@@ -230,7 +230,7 @@ def test_no_name_leads_out_of_the_folder(home, run):
 def test_a_contract_exchanged_while_it_was_read_is_not_approved(home):
     read = offered(home).sha256
     offered(home, plain_contract(rounds=500))
+    said = {"approve": True, "reason": "", "key": key_of(OWN)}
     with pytest.raises(NotApprovedError, match="offered another contract of run spring"):
-        said = {"approve": True, "reason": "", "key": key_of(OWN)}
         decide(home, "spring", **said, contract_sha256=read)
     assert standing(home, "spring").decided is None

@@ -43,7 +43,7 @@ def test_defaults_are_those_of_a_simulation(state):
     from isthmus_simulations.plan import TrainingPlan  # noqa: PLC0415 - torch
 
     roster(state)
-    contract = draft(state, request(privacy="none", secure=False)).contract
+    contract = draft(state, request(privacy="none", secure_aggregation=False)).contract
     config, plain = server_config(contract), TrainingPlan(seed=7).server("run-1", 3)
     assert config.identity() == plain.identity()
     assert (config.rounds, config.patience) == (plain.rounds, plain.patience)
@@ -74,8 +74,8 @@ def test_a_pool_is_planned_as_a_simulation_plans_it(state):
 def test_settings_reach_the_rounds(state):
     roster(state)
     given = {"learning_rate": 1e-3, "negatives": 32, "max_steps": 3, "server_optimiser": "fedavgm"}
-    more = {"server_learning_rate": 0.5, "weights": "equal", "minimum": 3, "deadline_s": 45.0}
-    contract = draft(state, request(**PLAIN, **given, **more, secure=False)).contract
+    more = {"server_learning_rate": 0.5, "weights": "equal", "minimum": 3, "deadline": 45.0}
+    contract = draft(state, request(**PLAIN, **given, **more, secure_aggregation=False)).contract
     config = server_config(contract)
     assert config.optimiser == FedAvgM(learning_rate=0.5)
     assert config.plan.learning_rate == 1e-3
@@ -107,7 +107,7 @@ def test_every_member_that_may_not_is_named(state):
 def test_too_few_members_are_refused(state, names, secure, words):
     roster(state, names)
     with pytest.raises(ScenarioError) as refused:
-        draft(state, request(**PLAIN, secure=secure))
+        draft(state, request(**PLAIN, secure_aggregation=secure))
     assert words in str(refused.value)
     assert "invite" in refused.value.hint
 
@@ -151,9 +151,9 @@ def test_a_strange_number_of_users_is_no_number(state, told):
     ("given", "words"),
     [
         ({"users": {"drill": 5}}, "--users names drill"),
-        ({"secure": True, "aggregation": "median"}, "must see each platform's updates"),
-        ({"minimum": 7, "secure": False}, "minimum is 7"),
-        ({"start": "spring-r00003"}, "there is no release 'spring-r00003'"),
+        ({"secure_aggregation": True, "aggregation": "median"}, "must see each platform's updates"),
+        ({"minimum": 7, "secure_aggregation": False}, "minimum is 7"),
+        ({"release": "spring-r00003"}, "there is no release 'spring-r00003'"),
         ({"encoder": {"dim": 5, "heads": 2}}, "encoder.heads 2 do not divide dim 5"),
     ],
 )
@@ -168,11 +168,11 @@ def test_a_run_goes_on_from_a_release(state):
     propose(state, request(**PLAIN, run="spring"), SERVER)
     told = {"run": "spring", "round": 3, "sha256": "d" * 64, "path": "x", "signature": b"s"}
     state.releases.add("spring-r00003", **told)
-    contract = draft(state, request(**PLAIN, start="spring-r00003")).contract
+    contract = draft(state, request(**PLAIN, release="spring-r00003")).contract
     assert (contract.initial, contract.release_of) == ("d" * 64, "spring")
     state.releases.withdraw("spring-r00003", "wrong data")
     with pytest.raises(ScenarioError, match="withdrawn is the release"):
-        draft(state, request(**PLAIN, start="spring-r00003"))
+        draft(state, request(**PLAIN, release="spring-r00003"))
 
 
 @pytest.mark.parametrize(
