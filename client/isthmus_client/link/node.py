@@ -48,6 +48,7 @@ def main(arguments: list[str]) -> int:
     """Work until told to stop; the exit code."""
     stay_offline()
     log_as_json("node")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request
     stop = threading.Event()
     stop_on_signals(stop)
     stop_with_parent(stop)
