@@ -74,9 +74,8 @@ class FleetApi:
     async def _push(self, request: Request, node: int) -> Response:
         head, *objects = frames.split(await request.body())
         pushed = PushMessagesRequest.FromString(head)
-        pairs = zip(pushed.messages_list, pushed.message_object_trees, strict=True)
-        for wire, tree in pairs:
-            await asyncio.to_thread(self._link.answer, node, wire, tree, objects)
+        for wire in pushed.messages_list:
+            await asyncio.to_thread(self._link.answer, node, wire, objects)
         return Response(status_code=NOTHING)
 
 

@@ -9,6 +9,8 @@ meet (`database is locked`). `tests/unit/server/test_flower_contract.py` holds w
 
 from __future__ import annotations
 
+import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,10 +32,10 @@ from flwr.proto.message_pb2 import ObjectTree
 from flwr.proto.runtime_pb2 import PullAppMessagesResponse, PushAppMessagesRequest
 from flwr.supercore.constant import NOOP_FEDERATION_ID, TaskType
 from flwr.supercore.fab import Fab
-from flwr.supercore.inflatable.inflatable_object import get_object_id, iterate_object_tree
 
 from isthmus.bundle import APP_ID, BUNDLE_SHA256, VERSION, bundle
 from isthmus.errors import MessageRefusedError, ServiceError
+from isthmus_server.flower import objects
 from isthmus_server.flower.embedded import create_superlink, link_state
 from isthmus_server.flower.faults import RunGoneError
 
@@ -176,25 +178,26 @@ class FlowerLink:
 
     # The coordinator's side
 
-    def post(self, run: int, request: PushAppMessagesRequest, objects: Iterable[bytes]) -> None:
+    def post(self, run: int, request: PushAppMessagesRequest, contents: Iterable[bytes]) -> None:
         """Store messages for nodes, all or none; those already stored are left as they are.
 
         Raises:
             RunGoneError: the run ended.
             MessageRefusedError: a message or object is not what Flower takes.
         """
-        contents = {get_object_id(content): content for content in objects}
-        with self._state.session():
+        wires = list(request.messages_list)
+        with self._state.session() as session:
             self._require_running(run)
-            pairs = list(zip(request.messages_list, request.message_object_trees, strict=True))
-            known = self._stored("message_ins", [wire.metadata.message_id for wire, _ in pairs])
-            nodes = set()
-            for wire, tree in pairs:
-                if wire.metadata.message_id not in known:
-                    self._store(run, message_from_proto(wire), tree, contents)
-                    nodes.add(wire.metadata.dst_node_id)
-        for node in nodes:
-            self.rung(node)
+            db = objects.connection_of(session)
+            known = _stored(db, [wire.metadata.message_id for wire in wires])
+            new = [wire for wire in wires if wire.metadata.message_id not in known]
+            for wire in new:
+                if wire.metadata.run_id != run:
+                    raise MessageRefusedError("a message is of another run")
+                _require_taken(self._state.store_message_ins(message_from_proto(wire)))
+            objects.register(db, run, [wire.metadata.message_id for wire in new], contents)
+        for wire in new:
+            self.rung(wire.metadata.dst_node_id)
 
     def replies(self, run: int, ids: Iterable[str]) -> tuple[PullAppMessagesResponse, list[bytes]]:
         """The replies so far to these messages; the same again until they are settled.
@@ -205,26 +208,25 @@ class FlowerLink:
             RunGoneError: the run ended.
         """
         response, size = PullAppMessagesResponse(), 0
-        objects: list[bytes] = []
-        with self._peek():
+        found: list[bytes] = []
+        with self._peek() as db:
             self._require_running(run)
             for reply in self._state.get_message_res(message_ids=set(ids), run_id=run):
-                delivery = self._delivery(reply)
+                delivery = _delivery(db, reply)
                 response.messages_list.append(delivery.message)
                 response.message_object_trees.append(delivery.tree)
-                objects += delivery.objects
+                found += delivery.objects
                 size += sum(map(len, delivery.objects))
                 if size >= MAX_TOGETHER:
                     break
-        return response, objects
+        return response, found
 
     def settle(self, ids: Iterable[str]) -> None:
         """Forget messages and their replies: nobody works on them or asks for them any more."""
         asked = list(ids)
-        with self._state.session():
-            replies = self._replies_to(asked)
-            for message_id in (*self._stored("message_ins", asked), *replies.values()):
-                self._state.object_store.delete(message_id)
+        with self._state.session() as session:
+            db = objects.connection_of(session)
+            objects.forget(db, [*_stored(db, asked), *_replies_to(db, asked).values()])
             self._state.delete_messages(set(asked))
 
     # A node's side
@@ -232,15 +234,15 @@ class FlowerLink:
     def next_for(self, node: int, known: Iterable[str]) -> Delivery | None:
         """The oldest message for a node that it does not know and that nobody answered."""
         seen = set(known)
-        with self._peek():
+        with self._peek() as db:
             waiting = self._state.get_message_ins(node, limit=None)
-            answered = self._replies_to([message.metadata.message_id for message in waiting])
+            answered = _replies_to(db, [message.metadata.message_id for message in waiting])
             for message in sorted(waiting, key=lambda each: each.metadata.created_at):
                 if message.metadata.message_id not in seen | answered.keys():
-                    return self._delivery(message)
+                    return _delivery(db, message)
         return None
 
-    def answer(self, node: int, wire: WireMessage, tree: ObjectTree, objects: list[bytes]) -> None:
+    def answer(self, node: int, wire: WireMessage, contents: Iterable[bytes]) -> None:
         """Store a node's reply; the first one to a message stays.
 
         Raises:
@@ -251,63 +253,48 @@ class FlowerLink:
         metadata = wire.metadata
         if metadata.src_node_id != node:
             raise MessageRefusedError("a node answered in the name of another")
-        contents = {get_object_id(content): content for content in objects}
-        with self._state.session():
+        with self._state.session() as session:
             self._require_running(metadata.run_id)
-            if metadata.reply_to_message_id in self._replies_to([metadata.reply_to_message_id]):
-                return
-            self._store(metadata.run_id, message_from_proto(wire), tree, contents)
+            db = objects.connection_of(session)
+            if not _replies_to(db, [metadata.reply_to_message_id]):
+                _require_taken(self._state.store_message_res(message_from_proto(wire)))
+                objects.register(db, metadata.run_id, [metadata.message_id], contents)
         self.rung("replies")
 
-    # Parts of these
-
-    def _store(
-        self, run: int, message: Message, tree: ObjectTree, contents: Mapping[str, bytes]
-    ) -> None:
-        """Store one message with all its objects, inside the caller's transaction."""
-        if tree.object_id != message.metadata.message_id or message.metadata.run_id != run:
-            raise MessageRefusedError("a message does not have the name or run that it states")
-        session = self._state.start_session(run)
-        stored, missing = self._state.store_message_and_object_tree(message, tree, session)
-        if not stored:
-            raise MessageRefusedError("a message was expired, malformed, or for nobody we know")
-        for object_id in missing:
-            if object_id not in contents:
-                raise MessageRefusedError("a message came without some of its objects")
-            if not self._state.store_object(run, session, object_id, contents[object_id]):
-                raise MessageRefusedError("an object of a message could not be stored")
-
-    def _delivery(self, message: Message) -> Delivery:
-        store = self._state.object_store
-        tree = store.get_object_tree(message.metadata.message_id)
-        names = dict.fromkeys(each.object_id for each in iterate_object_tree(tree))
-        return Delivery(message_to_proto(message), tree, tuple(store.get(n) or b"" for n in names))
-
-    def _stored(self, table: str, ids: Sequence[str]) -> set[str]:
-        """Which of these messages a table holds."""
-        rows = self._rows(f"SELECT message_id FROM {table} WHERE message_id IN", ids)  # noqa: S608
-        return {row["message_id"] for row in rows}
-
-    def _replies_to(self, ids: Sequence[str]) -> dict[str, str]:
-        """The reply's name by that of the message, for those that have one."""
-        query = (
-            "SELECT message_id, reply_to_message_id FROM message_res WHERE reply_to_message_id IN"
-        )
-        return {row["reply_to_message_id"]: row["message_id"] for row in self._rows(query, ids)}
-
-    def _rows(self, query: str, ids: Sequence[str]) -> list[dict[str, Any]]:
-        if not ids:
-            return []
-        data = {f"id_{number}": each for number, each in enumerate(ids)}
-        names = ", ".join(f":{name}" for name in data)
-        return list(self._state.query(f"{query} ({names})", data))
-
     @contextmanager
-    def _peek(self) -> Iterator[None]:
+    def _peek(self) -> Iterator[sqlite3.Connection]:
         """A transaction that leaves no trace: what Flower marks as handed out is not."""
         with self._state.session() as session:
-            yield
+            yield objects.connection_of(session)
             session.rollback()
+
+
+def _require_taken(stored: str | None) -> None:
+    """Flower logs why it takes no message."""
+    if stored is None:
+        raise MessageRefusedError("a message was expired, malformed, or for nobody we know")
+
+
+def _delivery(db: sqlite3.Connection, message: Message) -> Delivery:
+    tree, contents = objects.fetch(db, message.metadata.message_id)
+    return Delivery(message_to_proto(message), tree, contents)
+
+
+def _stored(db: sqlite3.Connection, ids: Sequence[str]) -> set[str]:
+    """Which of these messages are there."""
+    query = (
+        "SELECT message_id FROM message_ins WHERE message_id IN (SELECT value FROM json_each(?))"
+    )
+    return {name for (name,) in db.execute(query, (json.dumps(list(ids)),))}
+
+
+def _replies_to(db: sqlite3.Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The reply's name by that of the message, for those that have one."""
+    query = """
+        SELECT reply_to_message_id, message_id FROM message_res
+        WHERE reply_to_message_id IN (SELECT value FROM json_each(?))
+    """
+    return dict(db.execute(query, (json.dumps(list(ids)),)))
 
 
 def _serialise(state: Any) -> None:
