@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from isthmus.errors import IdentityError
-from isthmus.files import write_bytes
 from isthmus.policy import load_policy
 from isthmus.supervision import Program, Supervisor, alone
 from isthmus_client.home import Home
@@ -29,7 +28,6 @@ MODULES: Final = {
     "stock": "isthmus_client.link.stock",
     "worker": "isthmus_client.worker",
 }
-POLICY: Final = "policy.toml"
 PASSPHRASE: Final = "ISTHMUS_KEY_PASSPHRASE"  # noqa: S105 - the variable's name
 
 
@@ -45,6 +43,7 @@ class PlatformProcesses:
     Raises:
         IdentityError: the platform has not joined a federation.
         ServiceError: its processes run already.
+        ScenarioError: the policy is none.
     """
 
     def __init__(
@@ -57,14 +56,16 @@ class PlatformProcesses:
     ) -> None:
         self.home = home
         _require_joined(home)
-        _keep_policy(home, policy)
+        if policy is not None:
+            load_policy(policy)  # fails here, in words, not in a log
+        approves = () if policy is None else ("--auto-approve", str(policy.resolve()))
         given = {PASSPHRASE: passphrase.decode()} if passphrase else {}
         calm = {"OMP_NUM_THREADS": "1", "FLWR_TELEMETRY_ENABLED": "0"}
         environment = {**calm, "FLWR_DISABLE_UPDATE_CHECK": "1", **given}
         contract = str(home.contract.resolve())
         commands = {
             "worker": (sys.executable, "-m", MODULES["worker"], contract),
-            "node": (sys.executable, "-m", MODULES[node], contract),
+            "node": (sys.executable, "-m", MODULES[node], contract, *approves),
         }
         programs = [Program(name, each, environment) for name, each in commands.items()]
         self._supervisor = Supervisor(programs, home.federation / "logs")
@@ -94,25 +95,11 @@ class PlatformProcesses:
 
 
 def _require_joined(home: Home) -> None:
-    if not (home.federation / "certificate.pem").exists():
+    if not (home.federation / "server.json").exists():
         raise IdentityError(
             f"the platform in {home.folder} has joined no federation",
             hint="ask the operator for an invitation, then: isthmus client join TOKEN",
         )
-
-
-def _keep_policy(home: Home, policy: Path | None) -> None:
-    """Put the policy where the node reads it, or take the one of an earlier start away.
-
-    Raises:
-        ScenarioError: it is no policy.
-    """
-    kept = home.federation / POLICY
-    if policy is None:
-        kept.unlink(missing_ok=True)
-        return
-    load_policy(policy)
-    write_bytes(kept, policy.read_bytes(), mode=0o600)
 
 
 def _not_ready(child: Mapping[str, Any]) -> str:

@@ -114,6 +114,7 @@ def _programs(home: ServerHome) -> list[Program]:
     """The three processes, one thread each."""
     folder = str(home.folder.resolve())
     calm = {"OMP_NUM_THREADS": "1", "FLWR_TELEMETRY_ENABLED": "0", "FLWR_DISABLE_UPDATE_CHECK": "1"}
+    calm |= {"GRPC_SSL_CIPHER_SUITES": "ECDHE-PSK-AES256-CBC-SHA"}  # see isthmus.control.channel
     return [
         Program(name, (sys.executable, "-m", module, folder), calm)
         for name, module in PROCESSES.items()

@@ -85,7 +85,9 @@ class FleetHttp:
         self._url = f"https://{address}"
         self._signer, self._context, self._idle_s = signer, context, idle_s
         self._lock = threading.Lock()
-        self._current = self._pair()
+        self._current: _Pair | None = (
+            None  # made when it is needed: a new platform has no certificate
+        )
 
     @contextmanager
     def flower(self) -> Iterator[FleetHttpClient]:
@@ -112,9 +114,9 @@ class FleetHttp:
         fresh = self._pair()
         with self._lock:
             old, self._current = self._current, fresh
-            old.retired = True
-            idle = old.users == 0
-        if idle:
+            if old is not None:
+                old.retired = True
+        if old is not None and old.users == 0:
             old.close()
 
     def move(self, address: str) -> None:
@@ -128,12 +130,13 @@ class FleetHttp:
 
     def close(self) -> None:
         """Let go of the connections."""
-        self._current.close()
+        if self._current is not None:
+            self._current.close()
 
     @contextmanager
     def _using(self) -> Iterator[_Pair]:
         with self._lock:
-            pair = self._current
+            pair = self._current = self._current or self._pair()
             pair.users += 1
         try:
             yield pair
