@@ -13,6 +13,7 @@ from isthmus.parameters import Shared
 
 ENCODER_NAME: Final = "encoder.safetensors"
 FORMAT: Final = "isthmus-encoder-1"
+_LENGTH: Final = 8  # bytes of the header's length, which also aligns the tensors
 
 
 @dataclass(frozen=True)
@@ -57,4 +58,13 @@ def encoder_file(
         "text_encoder": text_encoder.name,
         "text_encoder_fingerprint": text_encoder.fingerprint,
     }
-    return save(dict(encoder.tensors), metadata)
+    return _canonical(save(dict(encoder.tensors), metadata))
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same file with its header's keys sorted: the library writes metadata in any order."""
+    size = int.from_bytes(data[:_LENGTH], "little")
+    header = json.loads(data[_LENGTH : _LENGTH + size])
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % _LENGTH)  # tensors stay aligned
+    return len(text).to_bytes(_LENGTH, "little") + text + data[_LENGTH + size :]

@@ -16,7 +16,7 @@ from sqlalchemy import update
 from isthmus.errors import StateError
 from isthmus.files import sync_folder
 from isthmus_server.server_home import ServerHome
-from isthmus_server.settings import load_settings
+from isthmus_server.settings import load_settings, settings_text
 from isthmus_server.state import tables
 from isthmus_server.state.archive import Entry, is_storable, place, unpack
 from isthmus_server.state.backup import FILES, ROWS, SEALED, binding
@@ -63,7 +63,8 @@ def restore(
         path: the backup.
         folder: not there, or empty.
         passphrase: of the keys.
-        database: URL for the rows; "" = as the backup's settings say, else SQLite in the folder.
+        database: URL for the rows, written into the settings too; "" = as the settings say, else
+            SQLite in the folder.
         without_keys: leave the keys out though they are there.
 
     Guarantees:
@@ -100,7 +101,7 @@ def _restore(
     home = ServerHome(built)
     _move_files(unpacked, home)
     has_keys = not without_keys and _unseal(unpacked, home, manifest, passphrase)
-    target = url or (load_settings(home).database if home.config.is_file() else "")
+    target = _database_of(home, url)
     database = connect(target or home.database_path)
     try:
         rows = _put_rows_back(database, unpacked, schema, manifest)
@@ -160,6 +161,17 @@ def _unseal(
             raise StateError(f"the backup has a key that no server has: {name[:100]!r}")
         place(home.folder, name, data)
     return True
+
+
+def _database_of(home: ServerHome, url: str) -> str:
+    """The URL that was given, from now on the settings' too, else theirs; "" = in the folder."""
+    if not home.config.is_file():
+        return url
+    settings = load_settings(home)
+    if url and url != settings.database:
+        text = settings_text(settings.model_copy(update={"database": url}))
+        place(home.folder, home.config.name, text.encode())
+    return url or settings.database
 
 
 def _put_rows_back(
