@@ -6,6 +6,8 @@ tls.key           of the certificate: short-lived, mode 0600, written first
 certificate.pem   short-lived; written last
 session.json      the ticket of the session (see `isthmus_client.link.session_ticket`)
 audit.jsonl       this side's log
+signing.pub       the key that signs it, and
+server.pub        the key that signs the server's: for `isthmus audit verify --key`
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from isthmus.errors import IdentityError
 from isthmus.files import write_bytes
-from isthmus.identity import PlatformKeys, new_tls_key, private_pem, require_issued
+from isthmus.identity import PlatformKeys, new_tls_key, private_pem, public_pem, require_issued
 from isthmus.identity.certificates import PeerCertificate
 from isthmus.secret_files import read_owned, write_owned
 from isthmus_client.home import Home
@@ -67,7 +69,8 @@ class Enrolment:
         return bytes.fromhex(self.signing)
 
     def save(self, home: Home) -> None:
-        """Write `server.json`."""
+        """Write `server.json`, and the server's key to `server.pub`."""
+        write_bytes(home.federation / "server.pub", f"{self.signing}\n".encode())
         text = json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
         write_owned(home.federation / "server.json", text.encode())
 
@@ -117,7 +120,7 @@ def audit_path(home: Home) -> Path:
 
 
 def save_keys(home: Home, keyring: Keyring, keys: PlatformKeys) -> None:
-    """Seal the long-lived keys.
+    """Seal the long-lived keys; the public half of the signing key goes to `signing.pub`.
 
     Guarantees:
         No unencrypted byte of them is written.
@@ -126,6 +129,8 @@ def save_keys(home: Home, keyring: Keyring, keys: PlatformKeys) -> None:
         StoreError: the file cannot be written.
     """
     home.federation.mkdir(mode=0o700, parents=True, exist_ok=True)
+    public = public_pem(keys.signing.public_key())
+    write_bytes(home.federation / "signing.pub", public)  # first: where keys are, it is
     write_sealed(home.federation / "identity.sealed", _key(keyring), _ROLE, keys.to_bytes())
 
 

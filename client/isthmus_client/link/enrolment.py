@@ -40,7 +40,15 @@ from isthmus_client.link.enrolled import (
 from isthmus_client.link.session_calls import EnrolmentCalls, ServerFacts
 from isthmus_client.vault import Keyring
 
-_KEPT: Final = ("identity.sealed", "tls.key", "certificate.pem", "session.json", "server.json")
+_KEPT: Final = (
+    "identity.sealed",
+    "signing.pub",
+    "tls.key",
+    "certificate.pem",
+    "session.json",
+    "server.json",
+    "server.pub",
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from isthmus.identity.keys import is_signed
 ANCHOR: Final = "anchor"
 """Kind of a line that holds how far another log had come."""
 
+JOINED: Final = "joined"
+"""Kind of a line that says with which keys a platform joined."""
+
 What = Literal["altered", "deleted", "reordered", "signature", "truncated"]
 
 
@@ -79,21 +82,20 @@ def verify_log(path: Path, public: bytes | None = None, anchors: Iterable[Anchor
 def anchors_in(path: Path, owner: str) -> tuple[Anchor, ...]:
     """What a log says of the log of `owner`, in its order.
 
-    Its lines are those of `anchor_line`; one that is not as it was written says nothing.
+    Its lines are those of `anchor_line`; one that is not as it was written says nothing. Where
+    `owner` joined anew, with other keys, it began another log: what is before does not count.
 
     Raises:
         OSError: the file cannot be read.
     """
-    found = (parsed(text[:-1]) for text in stored_lines(path) if text.endswith(b"\n"))
-    return tuple(
-        Anchor(line["lines"], line["head"])
-        for line in found
-        if line is not None
-        and line.get("kind") == ANCHOR
-        and line.get("of") == owner
-        and type(line.get("lines")) is int
-        and isinstance(line.get("head"), str)
-    )
+    found: list[Anchor] = []
+    for text in stored_lines(path):
+        line = parsed(text[:-1]) or {}
+        if line.get("kind") == JOINED and line.get("platform") == owner:
+            found = []
+        if anchor := _anchor(line, owner):
+            found.append(anchor)
+    return tuple(found)
 
 
 def anchor_line(owner: str, anchor: Anchor) -> dict[str, Any]:
@@ -104,6 +106,14 @@ def anchor_line(owner: str, anchor: Anchor) -> dict[str, Any]:
         anchor: its `head()`, as the owner told it.
     """
     return {"kind": ANCHOR, "of": owner, "lines": anchor.lines, "head": anchor.hash}
+
+
+def _anchor(line: Mapping[str, Any], owner: str) -> Anchor | None:
+    """What a line says of the log of `owner`; None = nothing."""
+    lines, head = line.get("lines"), line.get("head")
+    if line.get("kind") != ANCHOR or line.get("of") != owner:
+        return None
+    return Anchor(lines, head) if type(lines) is int and isinstance(head, str) else None
 
 
 def _wrong(

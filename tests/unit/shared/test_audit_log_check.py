@@ -179,6 +179,21 @@ def test_anchors_that_agree_change_nothing(log, tmp_path):
     assert verify_log(log.path, PUBLIC, found) == LogCheck(8, None, None, 0)
 
 
+def test_who_joins_anew_begins_another_log(log, tmp_path):
+    other = AuditLog(tmp_path / "server.jsonl", OTHER)
+    other.append({"kind": "joined", "platform": "books"})
+    other.append(anchor_line("books", log.head()))
+    other.append({"kind": "joined", "platform": "toys"})
+    assert len(anchors_in(other.path, "books")) == 1
+    other.append({"kind": "joined", "platform": "books"})
+    assert anchors_in(other.path, "books") == ()
+    log.path.unlink()
+    filled(log, 3)
+    other.append(anchor_line("books", log.head()))
+    assert anchors_in(other.path, "books") == (log.head(),)
+    assert verify_log(log.path, PUBLIC, anchors_in(other.path, "books")).first_bad is None
+
+
 def test_an_altered_or_odd_anchor_says_nothing(log, tmp_path):
     other = AuditLog(tmp_path / "server.jsonl")
     other.append(anchor_line("books", log.head()))
