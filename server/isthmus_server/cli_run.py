@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,32 +58,38 @@ def status(
 
     Example: isthmus server run status run-1 --watch
     """
-    from isthmus_server.run_status import ENDED, opened_state, run_view  # noqa: PLC0415 - the database
+    from isthmus_server.run_status import (  # noqa: PLC0415 - the database
+        opened_state,
+        run_view,
+        server_is_up,
+    )
 
-    with opened_state(ServerHome(home)) as state:
-        view = run_view(state, run, datetime.now(UTC))
-        if not watch:
-            _show(view, as_json=as_json)
-            return
-        _watch(state, view, every, as_json=as_json, ended=ENDED)
+    folder = ServerHome(home)
+    with opened_state(folder) as state:
+
+        def look() -> dict[str, Any]:
+            return run_view(state, run, datetime.now(UTC), up=server_is_up(folder))
+
+        if watch:
+            _watch(look, every, as_json=as_json)
+        else:
+            _show(look(), as_json=as_json)
 
 
-def _watch(
-    state: State, view: dict[str, Any], every: float, *, as_json: bool, ended: frozenset[str]
-) -> None:
+def _watch(look: Callable[[], dict[str, Any]], every: float, *, as_json: bool) -> None:
     """Show a run again whenever it changed."""
-    from isthmus_server.run_status import run_view  # noqa: PLC0415 - the database
+    from isthmus_server.run_status import ENDED  # noqa: PLC0415 - the database
 
-    shown: dict[str, Any] = {}
+    view, shown = look(), None
     clock = threading.Event()  # never set: an interruptible wait
     while True:
         if _lasting(view) != shown:
             _show(view, as_json=as_json, line=True)
             shown = _lasting(view)
-        if view["status"] in ended:
+        if view["status"] in ENDED:
             return
         clock.wait(max(every, 0.05))
-        view = run_view(state, view["run"], datetime.now(UTC))
+        view = look()
 
 
 def _lasting(view: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -31,13 +32,26 @@ def opened_state(home: ServerHome) -> Iterator[State]:
         yield state
 
 
-def run_view(state: State, run: str, now: datetime) -> dict[str, Any]:
+def server_is_up(home: ServerHome) -> bool:
+    """Whether `isthmus server up` runs in this folder now, by the process that it names there."""
+    try:
+        number = int((home.runtime / "up.lock").read_text())
+        os.kill(number, 0)  # signal 0 asks whether there is such a process, and does nothing
+    except PermissionError:
+        return True  # somebody else's, but there
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def run_view(state: State, run: str, now: datetime, *, up: bool) -> dict[str, Any]:
     """Everything about a run, as plain JSON.
 
     Args:
         state: the server's.
         run: its id.
         now: UTC.
+        up: whether the server's processes run.
 
     Guarantees:
         `reason` is never empty.
@@ -52,6 +66,7 @@ def run_view(state: State, run: str, now: datetime) -> dict[str, Any]:
     events = [e for e in state.events.list(run=run, limit=200) if e.level != "info"]
     return {
         **summary(row, contract),
+        "server_up": up,
         "contract": row.contract_sha256,
         "encoder": contract.encoder_sha256,
         "minimum": contract.minimum,

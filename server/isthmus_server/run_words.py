@@ -13,6 +13,7 @@ from rich.text import Text
 from isthmus.federation_contract import FederationContract
 from isthmus.federation_contract_words import asked, member_fingerprint
 from isthmus_server.run_proposal import Proposal
+from isthmus_server.run_status import ENDED
 
 LATE_S = 30.0  # without a heartbeat after which a platform is shown as silent
 
@@ -55,6 +56,8 @@ def members_table(contract: FederationContract) -> Table:
 def status_words(view: Mapping[str, Any]) -> RenderableType:
     """A run's state on one screen."""
     parts: list[RenderableType] = [_headline(view), Text(f"why: {view['reason']}")]
+    if not view["server_up"] and view["status"] not in ENDED:
+        parts.append(Text("the server is not up, so nothing happens: isthmus server up"))
     if view["rollback_to"] is not None:
         parts.append(Text(f"goes back to round {view['rollback_to']} before the next one"))
     if view["privacy"] is not None:
@@ -87,8 +90,8 @@ def list_words(views: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _headline(view: Mapping[str, Any]) -> Text:
-    attempt = f", attempt {view['attempt']}" if view["attempt"] > 1 else ""
-    words = f": {_state(view)}, round {view['round']} of {view['rounds']}{attempt}"
+    again = f", {view['attempt']} times tried again or rolled back" if view["attempt"] else ""
+    words = f": {_state(view)}, round {view['round']} of {view['rounds']}{again}"
     return Text.assemble((view["run"], "bold"), words)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,19 +17,6 @@ from isthmus.federation_contract import HEX256, FederationContract
 from isthmus.messages import Trust
 
 Sha256 = Annotated[str, Field(pattern=HEX256)]
-
-EXAMPLE: Final = """\
-# What this platform agrees to without asking: isthmus client up --auto-approve policy.toml
-max_epsilon = 8.0         # of one run; the ledger's budget bounds all runs together
-max_delta = 1e-5          # of that guarantee
-max_rounds = 500          # of one run
-min_platforms = 3         # in the federation, this one among them
-trust = ["local", "pooled"]  # add "none" to agree to runs without differential privacy
-require_secure = true     # the server sees sums over platforms only
-max_round_bytes = 8388608 # sent by this platform in a round
-encoders = []             # SHA-256 of the encoders' shapes that may be trained; [] = any
-members = []              # platforms that may take part; [] = any
-"""
 
 
 class Policy(BaseModel):

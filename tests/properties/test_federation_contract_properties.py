@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from isthmus.border import split
 from isthmus.encoder import initial_encoder
 from isthmus.encoder_config import EncoderConfig, tensor_shapes
-from isthmus.errors import MessageRefusedError
+from isthmus.errors import MessageRefusedError, NotApprovedError
 from isthmus.federation_contract import FederationContract
+from isthmus.messages import RoundPlan
 
 HEADS = st.integers(1, 3)
 ENCODERS = st.builds(
@@ -107,6 +108,21 @@ def test_a_missing_field_without_a_default_is_refused_by_its_name(contract, data
 def test_size_counts_every_number(config):
     contract = plain_contract(encoder=replace(config, layers=1))
     assert contract.size == sum(map(math.prod, tensor_shapes(contract.encoder).values()))
+
+
+@several
+@given(CONTRACTS, st.data())
+def test_a_round_that_asks_for_anything_else_is_refused(contract, data):
+    plan = replace(contract.plan, round=data.draw(st.integers(0, contract.rounds)))
+    contract.require_plan(plan)
+    record = plan.to_record()
+    name = data.draw(st.sampled_from(sorted(record.keys() - {"round", "privacy", "protocol"})))
+    try:
+        other = RoundPlan.from_record(record | {name: _other(record[name])})
+    except MessageRefusedError:
+        return
+    with pytest.raises(NotApprovedError, match=name):
+        contract.require_plan(other)
 
 
 def _leaves(part, path=()):

@@ -1,6 +1,7 @@
 """Federation contracts to test with."""
 
 from dataclasses import replace
+from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -49,11 +50,17 @@ def plain_contract(**changes):
     return contract_from(plain_values(**changes))
 
 
+@cache
+def pooled_schedule():
+    """Planned once: the accountant takes half a second."""
+    private = PrivatePlan("pooled", 6.0, rounds=4, batch=3000, clipping_quantile=0.4)
+    return schedule_for(private, dict.fromkeys(NAMES, 40_000), 1000)
+
+
 def pooled_contract(**changes):
     """A contract whose noise is pooled over three platforms of 40 000 users."""
-    users = dict.fromkeys(NAMES, 40_000)
-    private = PrivatePlan("pooled", 6.0, rounds=4, batch=3000, clipping_quantile=0.4)
-    schedule = schedule_for(private, users, 1000)
+    schedule = pooled_schedule()
+    private = schedule.plan
     values = plain_values(members={name: member(name, 40_000) for name in NAMES})
     values |= {
         "plan": schedule.round(values["plan"]),

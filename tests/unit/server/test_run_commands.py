@@ -12,6 +12,7 @@ from isthmus.cli import run
 from isthmus.federation_contract import FederationContract
 from isthmus.federation_contract_signing import verify_contract
 from isthmus.identity import create_signing_key, public_raw
+from isthmus.supervision import alone
 from isthmus_server.run_status import ENDED, opened_state, run_view
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import Settings, settings_text
@@ -139,7 +140,7 @@ def test_status_has_everything_that_an_operator_asks(home, call, capsys):
     assert view["privacy"] is None
     assert run(["server", "run", "status", "spring", "--home", str(home.folder)]) == 0
     words = " ".join(capsys.readouterr().out.split())
-    for said in ("why: waits for platforms", "NaN", "clock is", "too many rounds", "attempt 3"):
+    for said in ("why: waits for platforms", "NaN", "clock is", "too many rounds", "3 times tried"):
         assert said in words
 
 
@@ -165,7 +166,7 @@ def test_privacy_spent_grows_with_committed_rounds(home, call):
         for number in range(1, 4):
             mark = f"{number:064x}"
             state.rounds.commit("spring", number, number, record={}, fingerprint=mark, seconds=1.0)
-            view = run_view(state, "spring", datetime.now(UTC))["privacy"]
+            view = run_view(state, "spring", datetime.now(UTC), up=True)["privacy"]
             spent.append(view["spent_by_committed_rounds"])
     assert 0 < spent[0] < spent[1] < spent[2] < 6
     assert view["rounds_paid_for"] == 6
@@ -175,14 +176,14 @@ def test_no_state_is_without_a_reason(home, call):
     call("start", "spring", *PLAIN)
     with opened_state(home) as state:
         state.runs.set("spring", status="finished", reason="")
-        assert run_view(state, "spring", datetime.now(UTC))["reason"]
+        assert run_view(state, "spring", datetime.now(UTC), up=True)["reason"]
     assert call("list")[0]["reason"]
 
 
 def test_a_platform_that_was_never_seen_or_long_ago_is_shown_so(home, call, capsys):
     call("start", "spring", *PLAIN)
     with opened_state(home) as state:
-        view = run_view(state, "spring", datetime.now(UTC) + timedelta(hours=3))
+        view = run_view(state, "spring", datetime.now(UTC) + timedelta(hours=3), up=True)
     assert view["platforms"][0]["last_seen_s"] > 3 * 3600 - 60
     from isthmus_server.run_words import status_words  # noqa: PLC0415 - rich's tables
 
@@ -217,3 +218,14 @@ def test_contracts_in_the_state_are_canonical(home, call):
         row = state.runs.get("spring")
     assert FederationContract.from_bytes(row.contract).to_bytes() == row.contract
     assert key_of("anvil").public_key().public_bytes_raw().hex() in row.contract.decode()
+
+
+def test_status_says_that_the_server_is_not_up(home, call, capsys):
+    call("start", "spring", *PLAIN)
+    command = ["server", "run", "status", "spring", "--home", str(home.folder)]
+    assert run(command) == 0
+    assert "the server is not up, so nothing happens" in capsys.readouterr().out
+    with alone(home.runtime, "the server"):
+        assert call("status", "spring")["server_up"] is True
+        assert run(command) == 0
+        assert "not up" not in capsys.readouterr().out
