@@ -109,16 +109,13 @@ class Session:
             IdentityError: the platform has not joined, or a file is damaged.
         """
         with self._lock:
-            self._hold()
-            if self._calls is None:
-                self._connect()
+            was_open = self.is_open
             try:
-                self._roll()
-            except (RefusedError, ServiceError) as error:
-                if isinstance(error, RefusedError) and error.reason not in _COLLECTS:
-                    raise
-                self._collect()  # a certificate that expired ends the handshake without a word
-                self._roll()
+                self._open()
+            except BaseException:
+                if not was_open:
+                    self.close()
+                raise
 
     def beat(self, facts: Mapping[str, Any] | None = None, known: Sequence[str] = ()) -> Beat:
         """Tell the server that this platform lives; renew the certificate where it says so.
@@ -210,6 +207,18 @@ class Session:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _open(self) -> None:
+        self._hold()
+        if self._calls is None:
+            self._connect()
+        try:
+            self._roll()
+        except (RefusedError, ServiceError) as error:
+            if isinstance(error, RefusedError) and error.reason not in _COLLECTS:
+                raise
+            self._collect()  # a certificate that expired ends the handshake without a word
+            self._roll()
 
     def _hold(self) -> None:
         """Be the only process of this home that is in a session."""

@@ -65,21 +65,16 @@ class Heartbeats:
             raise RefusedError("invalid")
         way = min(max(request.round_trip_s, 0.0), _ROUND_TRIP_S) / 2
         skew = request.time + way - self._federation.wall()
-        size = abs(skew)
-        if size > SKEW_WARNED_S:
-            self._tell_skew(name, skew, refused=size > SKEW_REFUSED_S)
-        if size > SKEW_REFUSED_S:
-            raise RefusedError("clock")
-        return skew
-
-    def _tell_skew(self, name: str, skew: float, *, refused: bool) -> None:
         how = "ahead of" if skew > 0 else "behind"
-        end = (
-            f"above {SKEW_REFUSED_S:g} s it cannot take part" if refused else "it still takes part"
-        )
-        text = f"the clock of {name} is {abs(skew):.0f} s {how} the server's; {end}"
+        text = f"the clock of {name} is {abs(skew):.0f} s {how} the server's"
         events = self._federation.state.events
-        events.add("alarm" if refused else "warning", "clock", text, platform=name)
+        if abs(skew) > SKEW_REFUSED_S:
+            end = f"; it cannot take part above {SKEW_REFUSED_S:g} s"
+            events.add("alarm", "clock", text + end, platform=name)
+            raise RefusedError("clock", text)
+        if abs(skew) > SKEW_WARNED_S:
+            events.add("warning", "clock", text, platform=name)
+        return skew
 
     def _write_anchor(self, name: str, anchor: Anchor) -> None:
         """Write how far the platform's log has come, where that is news."""

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 import grpc
 
-from isthmus.control.reasons import METADATA_KEY, WORDS, Reason, RefusedError
+from isthmus.control.reasons import METADATA_KEY, Reason, RefusedError
 from isthmus.errors import IdentityError
 from isthmus.identity import PeerCertificate, platform_of
 from isthmus_server.control.federation import Federation
@@ -55,7 +55,7 @@ class Border(grpc.ServerInterceptor):  # type: ignore[type-arg]
                     require_member(self._federation, context)
                 return call(request, context)
             except Exception as error:  # noqa: BLE001 - the border: nothing may pass it as it is
-                _refuse(context, _reason(error, method))
+                _refuse(context, _refusal(error, method))
 
         return wrapped
 
@@ -65,7 +65,7 @@ class Border(grpc.ServerInterceptor):  # type: ignore[type-arg]
                 require_member(self._federation, context)
                 yield from call(request, context)
             except Exception as error:  # noqa: BLE001 - as above
-                _refuse(context, _reason(error, method))
+                _refuse(context, _refusal(error, method))
 
         return wrapped
 
@@ -117,16 +117,16 @@ def require_caller(context: grpc.ServicerContext) -> None:
         raise RefusedError("closed")
 
 
-def _reason(error: Exception, method: str) -> Reason:
-    """The word for an error, which is logged unless it is a refusal."""
+def _refusal(error: Exception, method: str) -> RefusedError:
+    """What is told of an error, which is logged unless it is a refusal."""
     if isinstance(error, RefusedError):
-        return error.reason
+        return error
     _log.error("%s failed", method, exc_info=error)
-    return "failed"
+    return RefusedError("failed")
 
 
-def _refuse(context: grpc.ServicerContext, reason: Reason) -> NoReturn:
-    context.set_trailing_metadata(((METADATA_KEY, reason),))
-    code = _CODES.get(reason, grpc.StatusCode.PERMISSION_DENIED)
-    context.abort(code, WORDS[reason])
+def _refuse(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
+    context.set_trailing_metadata(((METADATA_KEY, error.reason),))
+    code = _CODES.get(error.reason, grpc.StatusCode.PERMISSION_DENIED)
+    context.abort(code, str(error))
     raise AssertionError  # abort does not return
