@@ -212,7 +212,10 @@ class FlowerLink:
         with self._peek() as db:
             self._require_running(run)
             for reply in self._state.get_message_res(message_ids=set(ids), run_id=run):
-                delivery = _delivery(db, reply)
+                try:
+                    delivery = _delivery(db, reply)
+                except MessageRefusedError:
+                    continue  # Flower's own node hands in a reply object by object
                 response.messages_list.append(delivery.message)
                 response.message_object_trees.append(delivery.tree)
                 found += delivery.objects

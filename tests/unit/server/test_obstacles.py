@@ -31,8 +31,8 @@ YES = ("approved", "")
         ({"anvil": YES, "bellows": ("refused", "too long")}, MEMBERS, MEMBERS,
          "waits for approval by: crucible, and refused by bellows: too long (have 1 of 2)", False),
         ({"anvil": YES, "bellows": YES}, ("anvil",), MEMBERS,
-         "waits for approval by: crucible, "
-         "and not approved by the operator any more: bellows (have 1 of 2)", False),
+         ("waits for approval by: crucible, "
+          "and not approved by the operator any more: bellows (have 1 of 2)"), False),
         ({"anvil": YES, "bellows": YES}, MEMBERS, ("bellows", "stranger"),
          "waits for platforms: have 1 of 2, missing anvil", False),
         ({"anvil": YES, "bellows": YES}, MEMBERS, MEMBERS, "", False),
