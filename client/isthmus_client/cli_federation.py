@@ -127,7 +127,7 @@ def status(*, platform: PlatformOption = CONTRACT, as_json: JsonOption = False) 
     if as_json:
         print(json.dumps(view, indent=2))
     else:
-        Console(highlight=False).print(status_words(view))
+        Console(highlight=False).print(status_words(view), crop=False)
 
 
 @outbox.command(name="list")

@@ -145,7 +145,7 @@ def _outbox(home: Home) -> Mapping[str, Any]:
     last = found[-1] if found else None
     return {
         "departures": len(found),
-        "bytes": sum(int(each["bytes"]) for each in found),
+        "bytes": sum(int(each.get("bytes", 0)) for each in found),
         "last_run": None if last is None else last["run"],
         "last_round": None if last is None else last.get("round"),
         "reason": "",

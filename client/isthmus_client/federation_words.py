@@ -61,16 +61,16 @@ def status_words(view: Mapping[str, Any]) -> RenderableType:
     good = certificate["state"] == "good"
     left = f", {certificate['seconds_left'] / 3600:.1f} h left" if good else ""
     why = f": {certificate['reason']}" if certificate["reason"] else ""
-    head = Text(
+    head = _line(
         f"{view['name']} in the federation {view['federation']}, server {view['server']}\n"
         f"fingerprint   {view['fingerprint']}\n"
         f"certificate   {certificate['state']}{left}{why}"
     )
     processes = [
-        Text(f"{name:<13} {_process(told)}") for name, told in sorted(view["processes"].items())
+        _line(f"{name:<13} {_process(told)}") for name, told in sorted(view["processes"].items())
     ]
-    account = [Text(f"privacy       {_privacy(view['privacy'])}")]
-    account.append(Text(f"outbox        {_outbox(view['outbox'])}"))
+    account = [_line(f"privacy       {_privacy(view['privacy'])}")]
+    account.append(_line(f"outbox        {_outbox(view['outbox'])}"))
     return Group(head, *processes, *account, answers_words(view["runs"]))
 
 
@@ -78,19 +78,18 @@ def departures_words(found: Sequence[Mapping[str, Any]]) -> RenderableType:
     """What left, a line for each departure."""
     if not found:
         return Text("Nothing has left this platform.")
-    table = _table("line", "when", "kind", "run", "round", "bytes", "users", "epsilon", "sha256")
+    table = _table("line", "when (UTC)", "kind", "run", "round", "bytes", "epsilon", "sha256")
     for each in found:
-        epsilon = each.get("epsilon")
+        epsilon, size = each.get("epsilon"), each.get("bytes")
         table.add_row(
             str(each["line"]),
             _when(each.get("time")),
             str(each.get("kind", "")),
             str(each["run"]),
             str(each.get("round", "")),
-            f"{each['bytes']:,}",
-            str(each.get("users", "")),
+            "" if size is None else f"{size:,}",
             "" if epsilon is None else f"{epsilon:.3g}",
-            str(each["sha256"])[:16],
+            str(each["sha256"])[:12],
         )
     return table
 
@@ -162,7 +161,12 @@ def _outbox(view: Mapping[str, Any]) -> str:
 def _when(seconds: object) -> str:
     if not isinstance(seconds, int | float):
         return ""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(sep=" ", timespec="seconds")[:19]
+    return datetime.fromtimestamp(seconds, UTC).strftime("%m-%d %H:%M:%S")
+
+
+def _line(words: str) -> Text:
+    """Text that a terminal may break but we do not, so that it can be copied whole."""
+    return Text(words, no_wrap=True, overflow="ignore")
 
 
 def _table(*names: str) -> Table:

@@ -12,7 +12,7 @@ from isthmus.errors import AuditError, DataMissingError
 from isthmus_client.home import Home
 
 _LEAST_DIGITS: Final = 6  # of a hash that names a receipt
-_NEEDED: Final = frozenset({"bytes", "run", "sha256"})
+_NEEDED: Final = frozenset({"run", "sha256", "users"})
 """What a line says of a departure and no other line does."""
 
 

@@ -108,7 +108,7 @@ def _show(view: dict[str, Any], *, as_json: bool, line: bool = False) -> None:
         return
     from isthmus_server.run_words import status_words  # noqa: PLC0415 - rich's tables
 
-    Console(highlight=False).print(status_words(view))
+    Console(highlight=False).print(status_words(view), crop=False)
 
 
 @runs.command(name="list")

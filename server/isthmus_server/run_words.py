@@ -55,7 +55,7 @@ def members_table(contract: FederationContract) -> Table:
 
 def status_words(view: Mapping[str, Any]) -> RenderableType:
     """A run's state on one screen."""
-    parts: list[RenderableType] = [_headline(view), Text(f"why: {view['reason']}")]
+    parts: list[RenderableType] = [_headline(view), Text(f"why: {view['reason']}", overflow="fold")]
     if not view["server_up"] and view["status"] not in ENDED:
         parts.append(Text("the server is not up, so nothing happens: isthmus server up"))
     if view["rollback_to"] is not None:
