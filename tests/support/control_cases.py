@@ -8,7 +8,6 @@ from pathlib import Path
 
 from control_keys import KEYRING, keys_of
 
-from isthmus.control import channel  # noqa: F401 - before anything uses gRPC
 from isthmus.identity import Authority
 from isthmus_client.home import Home
 from isthmus_client.link.enrolment import collect, join

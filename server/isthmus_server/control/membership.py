@@ -158,16 +158,23 @@ class MembershipService(MembershipServicer):
         """
         require_caller(context)
         row = self._row(name)
-        if row.session is None:
-            raise RefusedError("closed")
-        if not hmac.compare_digest(ticket.encode(), row.session.encode()):
-            note = "its identity is in use twice: a call came with the ticket of another session"
-            self._federation.state.platforms.set_status(name, "suspended", note)
-            text = f"{name} is suspended: {note}; approve it again when only one is left"
-            self._federation.state.events.add("alarm", "clone", text, platform=name)
-            self._federation.write("clone", platform=name)
+        if row.session is None or _same(ticket, row.session_before):
+            raise RefusedError("closed")  # as where one thread opened anew while another called
+        if not _same(ticket, row.session):
+            self._suspend(name)
             raise RefusedError("clone")
         return row
+
+    def _suspend(self, name: str) -> None:
+        note = "its identity is in use twice: a call came with the ticket of another session"
+        self._federation.state.platforms.set_status(name, "suspended", note)
+        text = f"{name} is suspended: {note}; approve it again when only one is left"
+        self._federation.state.events.add("alarm", "clone", text, platform=name)
+        self._federation.write("clone", platform=name)
+
+
+def _same(ticket: str, other: str | None) -> bool:
+    return other is not None and hmac.compare_digest(ticket.encode(), other.encode())
 
 
 def _answer(request: wire.DecideRequest) -> Answer:

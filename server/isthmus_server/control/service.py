@@ -13,7 +13,6 @@ from typing import Final
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-import isthmus.control.channel  # noqa: F401 - before gRPC is used: see there
 from isthmus.audit_log import AuditLog
 from isthmus.control.channel import server_options
 from isthmus.control.control_pb2_grpc import (
@@ -72,7 +71,6 @@ def serve(home: ServerHome, state: State, authority: Authority, settings: Settin
     """
     log = AuditLog(home.audit, load_signing_key(home.identity / SIGNING_KEY))
     federation = Federation(home, state, authority, settings, log)
-    source = CertificateSource(home, authority.certificate_pem)
     told = health.HealthServicer()
     told.set("", health_pb2.HealthCheckResponse.SERVING)
     enrolment, membership = _server(federation, told), _server(federation, told)
@@ -84,13 +82,13 @@ def serve(home: ServerHome, state: State, authority: Authority, settings: Settin
             enrolment,
             settings.listen,
             settings.enrolment_port or before.get("enrolment", 0),
-            source.credentials(require_client=False),
+            CertificateSource(home, authority.certificate_pem).credentials(require_client=False),
         ),
         "control": _bind(
             membership,
             settings.listen,
             settings.control_port or before.get("control", 0),
-            source.credentials(require_client=True),
+            CertificateSource(home, authority.certificate_pem).credentials(require_client=True),
         ),
     }
     running = Running(ports, (enrolment, membership), told)

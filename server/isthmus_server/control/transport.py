@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class CertificateSource:
-    """The server's key and certificate as gRPC asks for them: at every handshake.
+    """The server's key and certificate as gRPC asks for them: at every handshake of one listener.
 
     Args:
         home: the server's.
@@ -81,7 +81,7 @@ class CertificateSource:
 def prove_tls13(host: str, port: int) -> None:
     """Try to come in with TLS 1.2, and see that it fails.
 
-    grpcio has no setting for the version; what we use in its place (`isthmus.control.channel`) must
+    grpcio has no setting for the version; what we use in its place (`isthmus.control.tls13`) must
     not fail silently in another release of it.
 
     Raises:

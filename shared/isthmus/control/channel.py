@@ -1,19 +1,11 @@
-"""gRPC as both sides use it: TLS 1.3, bounded messages, connections that are asked if they live.
+"""gRPC as both sides use it: TLS 1.3, bounded messages, connections that are asked if they live."""
 
-grpcio has no setting for the TLS version. It takes a list of cipher suites for TLS 1.2 and below,
-though, and always allows those of TLS 1.3. Our list names one that needs a pre-shared key, of which
-there is none: no handshake below TLS 1.3 can end well. gRPC reads the list once, when it is first
-used in a process, so this module must be imported before that; the server proves at its start that
-the list holds (`isthmus_server.control.transport`).
-"""
-
+# ruff: noqa: I001 - the first import must come before that of grpc
 from __future__ import annotations
 
-import os
-from typing import Final
+import isthmus.control.tls13  # noqa: F401 - see there
 
-os.environ["GRPC_SSL_CIPHER_SUITES"] = "ECDHE-PSK-AES256-CBC-SHA"
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # a stranger's failed handshakes fill no log
+from typing import Final
 
 import grpc
 
