@@ -100,7 +100,7 @@ def list_releases(*, home: HomeOption = DEFAULT, as_json: JsonOption = False) ->
 
 @release.command()
 def verify(
-    name: MaybeReleaseArgument = None,
+    release: MaybeReleaseArgument = None,
     *,
     folder: FolderOption = None,
     key: KeyOption = None,
@@ -113,17 +113,17 @@ def verify(
 
     Example: isthmus server release verify run-1-r00040
     """
-    if folder is not None and name is not None:
+    if folder is not None and release is not None:
         raise ScenarioError("--folder is a release's own folder: name no RELEASE with it")
     public = _public_key(ServerHome(home), key)
-    cards = _folder_card(folder, public) if folder else _cards(ServerHome(home), name, public)
+    cards = _folder_card(folder, public) if folder else _cards(ServerHome(home), release, public)
     words = [f"{each['id']}: good, SHA-256 {each['sha256']}" for each in cards]
     _print(cards, Text("\n".join(words) or "There is no release yet."), as_json=as_json)
 
 
 @release.command()
 def withdraw(
-    name: ReleaseArgument,
+    release: ReleaseArgument,
     *,
     reason: ReasonOption,
     home: HomeOption = DEFAULT,
@@ -136,8 +136,8 @@ def withdraw(
     if not reason.strip():
         raise ScenarioError("--reason is empty: say why the release is withdrawn")
     with _opened(ServerHome(home)) as state:
-        row = state.releases.withdraw(name, reason)
-        state.events.add("warning", "release-withdrawn", f"{name}: {reason}", run=row.run)
+        row = state.releases.withdraw(release, reason)
+        state.events.add("warning", "release-withdrawn", f"{release}: {reason}", run=row.run)
     words = f"{row.id} is withdrawn: {row.withdrawn_reason}"
     _print(_value(row), Text(words), as_json=as_json)
 

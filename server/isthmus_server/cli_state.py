@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 OutArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="FILE",
-        help="The backup; not there yet. By default isthmus-backup-TIME.tar.",
+        metavar="OUT",
+        help="The backup's file; not there yet. By default isthmus-backup-TIME.tar.",
         show_default=False,
     ),
 ]
-BackupArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
+ArchiveArgument = Annotated[Path, typer.Argument(metavar="ARCHIVE", help="The backup.")]
 HomeOption = Annotated[Path, folder("The server's folder, as `isthmus server init` made it.")]
 TargetOption = Annotated[Path, folder("The server's new folder: not there yet, or empty.")]
 PassphraseOption = Annotated[
@@ -80,7 +80,7 @@ def backup(
 
 
 def restore(
-    path: BackupArgument,
+    archive: ArchiveArgument,
     *,
     home: TargetOption = DEFAULT,
     passphrase_file: PassphraseOption = None,
@@ -99,7 +99,7 @@ def restore(
     from isthmus_server.state.sealed_keys import read_passphrase  # noqa: PLC0415
 
     done = put_back(
-        path,
+        archive,
         home,
         read_passphrase(passphrase_file),
         database=database,

@@ -2,10 +2,16 @@
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from isthmus.errors import IsthmusError
+from isthmus.files import write_bytes
+from isthmus_server.server_home import ServerHome
 from isthmus_server.state import open_state
+from isthmus_server.state.backup import backup
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -64,6 +70,31 @@ def commit(url: str, run: str, first: str) -> None:
             number += 1
 
 
+def commit_with_files(url: str, run: str, folder: str, size: str) -> None:
+    """Like `commit`, each round's file before its row, as the coordinator does."""
+    with open_state(url) as state:
+        ready()
+        for number in range(1, 60):
+            write_bytes(Path(folder) / f"round-{number:05d}.safetensors", os.urandom(int(size)))
+            values = {"record": {}, "fingerprint": f"{number:064d}", "seconds": 0.5}
+            say(number, state.rounds.commit(run, number, 0, **values))
+
+
+class Waiting:
+    """A progress that never goes on."""
+
+    @contextmanager
+    def track(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Wait at the first step."""
+        del label, total
+        yield lambda _steps: ready()
+
+
+def backup_slowly(home: str, out: str) -> None:
+    """Begin a backup, and stop in it."""
+    backup(ServerHome(Path(home)), Path(out), progress=Waiting())
+
+
 if __name__ == "__main__":
-    TASKS = {each.__name__: each for each in (open_first, open_session, use_token, commit)}
-    TASKS[sys.argv[1]](*sys.argv[2:])
+    TASKS = (open_first, open_session, use_token, commit, commit_with_files, backup_slowly)
+    {each.__name__: each for each in TASKS}[sys.argv[1]](*sys.argv[2:])
