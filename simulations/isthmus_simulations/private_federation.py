@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from isthmus.encoder import initial_encoder
 from isthmus.errors import ScenarioError
@@ -13,12 +12,11 @@ from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
 from isthmus.privacy.adaptive import WITHIN
 from isthmus.privacy.schedule import SPARE, PrivatePlan, Schedule, published, schedule_for
-from isthmus_client.charge import LedgerCharge
 from isthmus_client.federated_trainer import initial_parameters
-from isthmus_client.ledger import Key, Ledger, recorded_heads
-from isthmus_client.noise import GaussianNoise, Steps
+from isthmus_client.ledger import Key
+from isthmus_client.noise import Steps
 from isthmus_client.outbox import Outbox
-from isthmus_client.private_trainer import PrivateTrainer
+from isthmus_client.worker.trainers import Account, Member, private_member
 from isthmus_client.workspace import Workspace
 from isthmus_server.aggregate import Mean
 from isthmus_server.checkpoints import CheckpointStore
@@ -33,20 +31,6 @@ from isthmus_simulations.engines.runner import run_federation
 from isthmus_simulations.job import Job
 
 LEDGERS = "ledgers"
-
-
-@dataclass(frozen=True)
-class Member:
-    """One platform of a private run: what trains, what adds noise, and what keeps account."""
-
-    trainer: PrivateTrainer
-    noise: GaussianNoise
-    charge: LedgerCharge
-    receipts: Path
-
-    def outbox(self) -> Outbox:
-        """The platform's door out."""
-        return Outbox(self.trainer.platform, self.receipts, (self.noise,), charge=self.charge)
 
 
 def schedule_of(plan: PrivatePlan, workspaces: Sequence[Workspace], initial: Shared) -> Schedule:
@@ -131,19 +115,23 @@ def member_of(
         LedgerError: the ledger was altered, or is older than a receipt says.
     """
     name, out = workspace.platform.name, job.options.out
-    users, receipts = schedule.users[name], out / "outbox" / f"{name}.jsonl"
-    ledger = Ledger(
-        out / LEDGERS / f"{name}.sqlite", epsilon=schedule.plan.epsilon, delta=schedule.delta
+    account = Account(
+        ledger=out / LEDGERS / f"{name}.sqlite",
+        epsilon=schedule.plan.epsilon,
+        delta=schedule.delta,
+        key=Key(key_of(job, name)),
+        sent=out / "sent" / name,
+        receipts=out / "outbox" / f"{name}.jsonl",
     )
-    ledger.require_contains(*recorded_heads(receipts))
-    key = Key(key_of(job, name))
-    charge = LedgerCharge(ledger, key, out / "sent" / name, users)
-    trainer = PrivateTrainer(workspace, job.plan.encoder, charge, users)
-    noise = GaussianNoise(users, shares=schedule.shares)
-    if auditor is not None:
-        trainer = replace(trainer, canaries=auditor.canaries(name))
-        noise = replace(noise, watch=_gradient_alone(auditor.eye(name)))
-    return Member(trainer, noise, charge, receipts)
+    users, shares = schedule.users[name], schedule.shares
+    member = private_member(workspace, job.plan.encoder, account, users=users, shares=shares)
+    if auditor is None:
+        return member
+    return replace(
+        member,
+        trainer=replace(member.trainer, canaries=auditor.canaries(name)),
+        noise=replace(member.noise, watch=_gradient_alone(auditor.eye(name))),
+    )
 
 
 def _gradient_alone(eye: Callable[[RoundPlan, Steps], None]) -> Callable[[RoundPlan, Steps], None]:

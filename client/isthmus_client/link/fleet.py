@@ -26,7 +26,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 from isthmus import frames
 from isthmus.errors import FederationError, IdentityError, MessageRefusedError, ServiceError
 from isthmus_client.link.fleet_http import Ahead, ContextFactory, FleetHttp, Signer
-from isthmus_client.link.fleet_messages import pulled_message, pushed_reply, unwrapped
+from isthmus_client.link.fleet_messages import pulled_message, pushed_reply
 
 HEARTBEAT_S: Final = 10.0
 """Half of a node's lease: Flower takes a node for gone after twice as long without a heartbeat."""
@@ -55,12 +55,10 @@ class Pulled:
 
     Attributes:
         name: by which the server knows it.
-        wrapped: whether its content came as one record; the reply goes as one too.
     """
 
     name: str
     message: Message
-    wrapped: bool = False
 
 
 class FleetLink:
@@ -146,7 +144,7 @@ class FleetLink:
         if response.status_code == _NOTHING:
             return None
         name, message = pulled_message(response.content)
-        return Pulled(name, *unwrapped(message))
+        return Pulled(name, message)
 
     def push(self, reply: Message, *, seconds: float = 0.0) -> None:
         """Hand in the reply to a message; the first one stays.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Final
 
-from flwr.app import ConfigRecord, Message, RecordDict
+from flwr.app import Message
 from flwr.app.message.message import make_message, remove_content_from_message
 from flwr.app.metadata import Metadata
-from flwr.common.serde import message_to_proto, recorddict_from_proto, recorddict_to_proto
+from flwr.common.serde import message_to_proto
 from flwr.common.serde_utils import metadata_from_proto
 from flwr.proto.fleet_pb2 import PullMessagesResponse, PushMessagesRequest
 from flwr.proto.node_pb2 import Node
-from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 from flwr.supercore.inflatable.inflatable_object import (
     get_all_nested_objects,
     get_object_id,
@@ -24,9 +22,6 @@ from google.protobuf.message import DecodeError
 
 from isthmus import frames
 from isthmus.errors import MessageRefusedError
-
-WRAPPED: Final = "wrapped"
-"""Name of the record, and of its one value, in which a whole content travels."""
 
 
 def pulled_message(body: bytes) -> tuple[str, Message]:
@@ -80,36 +75,6 @@ def pushed_reply(reply: Message, node: Node, *, ahead: float, seconds: float) ->
         clientapp_runtime_list=[seconds],
     )
     return frames.join([request.SerializeToString(), *objects])
-
-
-def unwrapped(message: Message) -> tuple[Message, bool]:
-    """A message with its records, and whether they came as one.
-
-    Flower stores each tensor twice over, as objects of their own, which takes it longer than a
-    small round does. A content that is wrapped is one record of bytes.
-
-    Raises:
-        MessageRefusedError: what is wrapped is no content.
-    """
-    record = message.content.config_records.get(WRAPPED)
-    if record is None or len(message.content) > 1:
-        return message, False
-    data = record.get(WRAPPED)
-    try:
-        content = recorddict_from_proto(RecordDictProto.FromString(bytes(data)))  # type: ignore[arg-type]
-    except (DecodeError, TypeError, ValueError, KeyError) as error:
-        raise MessageRefusedError("a wrapped message is cut off or damaged") from error
-    return make_message(message.metadata, content=content), True
-
-
-def wrapped(reply: Message) -> Message:
-    """A reply whose records travel as one; an error is left as it is."""
-    if not reply.has_content():
-        return reply
-    data = recorddict_to_proto(reply.content).SerializeToString()
-    return make_message(
-        reply.metadata, content=RecordDict({WRAPPED: ConfigRecord({WRAPPED: data})})
-    )
 
 
 def is_stale(message: Message, *, ahead: float) -> bool:

@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError
 from isthmus.bundle import require_known
 from isthmus.errors import BundleError, IsthmusError, MessageRefusedError, ServiceError
 from isthmus_client.link.fleet import FleetLink, Pulled, RunOverError
-from isthmus_client.link.fleet_messages import is_stale, wrapped
+from isthmus_client.link.fleet_messages import is_stale
 from isthmus_client.worker.channel import WorkerChannel, WorkerGoneError
 from isthmus_client.worker.status import StatusFile
 
@@ -92,7 +92,7 @@ class MessageRunner:
             reply = self._reply(pulled)
             worked = time.monotonic() - began
             if reply is not None:
-                self._parts.link.push(wrapped(reply) if pulled.wrapped else reply, seconds=worked)
+                self._parts.link.push(reply, seconds=worked)
             took = {"worked_s": round(worked, 4), "in_all_s": round(time.monotonic() - began, 4)}
             _log.info("answered", extra={**facts, **took})
         except RunOverError:
