@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from isthmus.encoder_config import tensor_shapes
 from isthmus.errors import MessageRefusedError, NotApprovedError, ScenarioError
 from isthmus.federation_contract import FederationContract, contract_from
+from isthmus.federation_contract_rules import LEAST_SECURE
 from isthmus.federation_contract_signing import sign_contract
 from isthmus.messages import RoundPlan
 from isthmus.privacy.schedule import SPARE, published
@@ -38,7 +39,6 @@ USERS_FACT: Final = "users"
 _ROUNDS: Final = 12
 _PATIENCE: Final = 4  # rounds
 _LEARNING_RATE: Final = 5e-4  # of the platforms' AdamW
-_SECURE_LEAST: Final = 3  # platforms in a sum; of two, either can subtract its own part
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _members(state: State, request: RunRequest) -> tuple[PlatformRow, ...]:
             f"{'; '.join(wrong)}; nothing was proposed",
             hint="isthmus server list shows all platforms; isthmus server approve NAME",
         )
-    least = _SECURE_LEAST if request.secure_aggregation else 2
+    least = LEAST_SECURE if request.secure_aggregation else 2
     if len(wanted) < least:
         raise ScenarioError(
             f"{len(wanted)} platforms ({', '.join(wanted) or 'none'}), a run needs {least}; "
@@ -258,7 +258,7 @@ def _minimum(request: RunRequest, members: int) -> int:
     if request.privacy == "pooled":
         return members
     if request.secure_aggregation:
-        return max(_SECURE_LEAST, request.threshold or -(-2 * members // 3))
+        return max(LEAST_SECURE, request.threshold or -(-2 * members // 3))
     return 2
 
 

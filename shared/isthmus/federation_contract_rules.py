@@ -11,6 +11,7 @@ from isthmus.messages import MAX_UPDATE_BYTES
 if TYPE_CHECKING:
     from isthmus.federation_contract import FederationContract
 
+LEAST_SECURE: Final = 3  # members of a run with secure aggregation; of two, each knows the other
 LEAST_SUMMED: Final = 2  # platforms in a secure sum; of one, the sum is its update
 
 Problems = list[tuple[str, str]]
@@ -59,6 +60,8 @@ def _run_problems(contract: FederationContract) -> Problems:
             found.append((f"plan.{name}", f"is {value!r}, must be {wanted!r}, the contract's"))
     if len({member.signing for member in contract.members.values()}) != members:
         found.append(("members", "must not share an identity key"))
+    if contract.secure and members < LEAST_SECURE:
+        found.append(("members", f"are {members}, secure aggregation needs {LEAST_SECURE}"))
     least = LEAST_SUMMED if contract.secure else 1
     if not least <= contract.minimum <= members:
         found.append(("minimum", f"is {contract.minimum}, must be {least} to {members} members"))

@@ -29,7 +29,7 @@ ENCODERS = st.builds(
 )
 NAMES = st.lists(
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True),
-    min_size=2,
+    min_size=3,
     max_size=6,
     unique=True,
 )

@@ -32,6 +32,7 @@ def test_bytes_in_both_directions_follow_from_the_tensors():
         ({"epsilon": 3.0}, "epsilon is 3.0, must be 0 without privacy"),
         ({"minimum": 4}, "minimum is 4, must be 1 to 3 members"),
         ({"minimum": 1, "secure": True}, "minimum is 1, must be 2 to 3 members"),
+        ({"members": {"a": member("a"), "b": member("b")}, "secure": True}, "needs 3"),
         ({"threshold": 1}, "threshold is 1, must be 2 to 3 members, or 0"),
         ({"tensors": {"event.weight": (4, 8)}}, "tensors are not those of the encoder"),
         ({"encoder": EncoderConfig(dim=5, heads=2)}, "encoder.heads 2 do not divide dim 5"),
