@@ -12,7 +12,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from fleet_node import AnsweringNode, FleetNode
-from fleet_server import TestServer, issued
+from fleet_server import SETTINGS, TestServer, issued
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.proto.fleet_pb2 import PullMessagesRequest, PullMessagesResponse
 from flwr.proto.node_pb2 import Node
@@ -24,6 +24,7 @@ from isthmus_server.flower.gate import LIMITS, MIB
 from isthmus_server.flower.private_link import PrivateLink
 from isthmus_server.flower.remote_grid import RemoteGrid
 from isthmus_server.ports import announced
+from isthmus_server.server_certificate import renew_certificate
 
 CLOSED = (httpx.WriteError, httpx.ReadError, httpx.RemoteProtocolError)
 
@@ -240,6 +241,24 @@ def test_a_revocation_holds_within_a_second(server, tmp_path):
     node.close()
 
 
+def test_a_new_certificate_is_shown_without_a_restart(server):
+    before = shown(server)
+    renew_certificate(server.home, SETTINGS, server.authority)
+    after = until(lambda: (found := shown(server)) != before and found, 10, "the new certificate")
+    assert after == ssl.PEM_cert_to_DER_cert(
+        (server.home.tls / "server.pem").read_text().partition("-----END")[0]
+        + "-----END CERTIFICATE-----\n"
+    )
+
+
+def shown(server):
+    with (
+        socket.create_connection(("127.0.0.1", server.port())) as raw,
+        server.platforms["a"].context.wrap_socket(raw, server_hostname="localhost") as spoken,
+    ):
+        return spoken.getpeercert(binary_form=True)
+
+
 def test_the_private_listener_wants_its_secret(server):
     url = f"http://127.0.0.1:{server.port('private')}"
     token = (server.home.runtime / "private.token").read_text()
@@ -252,20 +271,15 @@ def test_the_private_listener_wants_its_secret(server):
     assert token not in server.log("flower.superlink")
 
 
-def test_killed_in_the_middle_of_a_phase_all_replies_come(tmp_path):
-    server = TestServer(tmp_path)
-    link = PrivateLink(server.home)
-    grid = RemoteGrid(link)
+def test_killed_in_the_middle_of_a_phase_all_replies_come(server, grid):
     killed = threading.Event()
 
     def after_the_kill(message):
         assert killed.wait(30)
         return echo(message)
 
-    nodes = []
+    nodes = answering(server, "ab", after_the_kill) + answering(server, "c")
     try:
-        child = server.superlink()
-        nodes = answering(server, "ab", after_the_kill) + answering(server, "c")
         all_there(grid)
         ports = announced(server.home)
         caught: list[Message] = []
@@ -274,8 +288,8 @@ def test_killed_in_the_middle_of_a_phase_all_replies_come(tmp_path):
         )
         phase.start()
         until(lambda: all(each.in_hand for each in nodes), 20, "the messages being pulled")
-        child.send_signal(signal.SIGKILL)
-        child.wait(10)
+        server.link.send_signal(signal.SIGKILL)
+        server.link.wait(10)
         killed.set()
         server.superlink()
         phase.join(60)
@@ -286,20 +300,13 @@ def test_killed_in_the_middle_of_a_phase_all_replies_come(tmp_path):
         killed.set()
         for each in nodes:
             each.close()
-        link.close()
-        server.close()
 
 
-def test_it_stops_cleanly_when_told_and_with_its_parent(tmp_path):
-    server = TestServer(tmp_path, "a")
-    try:
-        told = server.superlink()
-        began = time.monotonic()
-        told.send_signal(signal.SIGTERM)
-        assert told.wait(10) == 0
-        assert time.monotonic() - began < 5
-        orphan = server.superlink()
-        orphan.stdin.close()
-        assert orphan.wait(10) == 0
-    finally:
-        server.close()
+def test_it_stops_cleanly_when_told_and_with_its_parent(server):
+    began = time.monotonic()
+    server.link.send_signal(signal.SIGTERM)
+    assert server.link.wait(20) == 0
+    assert time.monotonic() - began < 15
+    server.superlink()
+    server.link.stdin.close()
+    assert server.link.wait(20) == 0

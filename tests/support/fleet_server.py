@@ -83,6 +83,7 @@ class TestServer:
         """A SuperLink that answers."""
         (self.home.runtime / "private.token").unlink(missing_ok=True)
         child = self.start("flower.superlink")
+        self.link = child
         until(lambda: self._up(child), 60, f"the SuperLink: {self.log('flower.superlink')}")
         return child
 

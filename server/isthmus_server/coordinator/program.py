@@ -182,6 +182,7 @@ class Coordinator:
             if reason:
                 self._say(row, reason)
                 return False
+            row = self._next_attempt(row)
             driver.run(self._grid(driver, wishes))
         except InterruptedWaitError as reason:
             _log.info("run %s: %s", row.id, reason)
@@ -192,6 +193,10 @@ class Coordinator:
         else:
             self._finish(driver, row)
         return True
+
+    def _next_attempt(self, row: RunRow) -> RunRow:
+        """Count the try before it begins: one that is killed has used its number up."""
+        return self.state.runs.set(row.id, attempt=row.attempt + 1)
 
     def _waits(self, driver: Driver, row: RunRow, trouble: _Trouble) -> str:
         """What the run waits for; "" = nothing."""
@@ -238,15 +243,13 @@ class Coordinator:
 
     def _again(self, row: RunRow, error: Exception, trouble: _Trouble) -> None:
         """Tell what went wrong, and try the round again after a while."""
-        trouble.tries += 1
+        current = self.state.runs.get(row.id)
+        came_on = current is not None and current.round > row.round
+        trouble.tries = 1 if came_on else trouble.tries + 1
         pause = min(self.settings.retry_s * 2 ** (trouble.tries - 1), _LONGEST_S)
         trouble.until = time.monotonic() + pause
-        attempt = row.attempt + 1
-        reason = f"attempt {attempt} failed: {error}; tried again in {pause:.3g} s"
-        current = self.state.runs.get(row.id)
-        if current is not None and current.round > row.round:  # it has come on since
-            trouble.tries = 1
-        self.state.runs.set(row.id, status="running", reason=reason, attempt=attempt)
+        reason = f"attempt {row.attempt} failed: {error}; tried again in {pause:.3g} s"
+        self.state.runs.set(row.id, status="running", reason=reason)
         kind = getattr(error, "alarm", "") or "round-failed"
         self.state.events.add("warning", str(kind), str(error), run=row.id)
 
