@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from isthmus.parameters import Shared
 
@@ -11,12 +12,16 @@ Metrics = Mapping[str, float]
 Scores = Mapping[str, float]
 """A validation score by platform."""
 
+EVERYBODY: Final = "all platforms"
+"""Whose score it is where the server sees sums only; no platform has a name with a blank in it."""
+
 
 @dataclass(frozen=True)
 class PlatformRecord:
     """One platform's accepted part of a round.
 
     Attributes:
+        users: 0 under secure aggregation, where no platform's is known.
         metrics: as reported; those under "validation/" describe the parameters *before* the round.
         bytes_down: of the serialised message to the platform.
         bytes_up: of its serialised reply.
@@ -42,6 +47,25 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class SumRecord:
+    """What the server saw of a round under secure aggregation: the sum, and who was in it.
+
+    Attributes:
+        users: of all platforms together.
+        metrics: mean over the platforms that told one; as in `PlatformRecord`.
+        attempt: number of the session, which is bound to all of its keys.
+        dropped: who did not get through a phase, by the phase's name; empty phases are left out.
+        seconds: wall-clock time of each phase on the server.
+    """
+
+    users: int
+    metrics: Metrics
+    attempt: int
+    dropped: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RoundRecord:
     """One committed round; round 0 stands for the initial parameters and has no platforms.
 
@@ -50,6 +74,7 @@ class RoundRecord:
         missing: asked, but silent up to the deadline.
         seconds: wall-clock time of the round on the server.
         fingerprint: of the parameters that the round committed.
+        sum: under secure aggregation, all that is known of users and metrics; None without.
     """
 
     round: int
@@ -58,6 +83,7 @@ class RoundRecord:
     missing: tuple[str, ...]
     seconds: float
     fingerprint: str
+    sum: SumRecord | None = None
 
     def bytes_total(self) -> int:
         """Bytes in both directions over all platforms that replied."""
@@ -96,7 +122,9 @@ def validation(
         score: the metric's name.
     """
     reports: list[Mapping[str, Metrics]] = [
-        {name: platform.metrics for name, platform in record.platforms.items()}
+        {EVERYBODY: record.sum.metrics}
+        if record.sum
+        else {name: platform.metrics for name, platform in record.platforms.items()}
         for record in history
     ]
     return tuple(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 from isthmus.errors import FederationError, MessageRefusedError, ScenarioError
 from isthmus.messages import Update
-from isthmus.parameters import GridSum, Shared
+from isthmus.parameters import GridSum, Shared, Steps
 from isthmus.privacy.grid import GridNoise, restored, summed
 from isthmus_server.aggregate import Combined, Sees
 
@@ -54,18 +54,37 @@ class NoisedSum:
             FederationError: a planned platform's share is missing; the round must be discarded.
             MessageRefusedError: an update is no sum on the grid, or two differ in shapes.
         """
-        if len(updates) != self.platforms:
+        self._require_all(len(updates))
+        total = summed([_grid(update).tensors for update in updates])
+        users = sum(update.users for update in updates)
+        shares = {u.platform: u.users / users if users else 0.0 for u in updates}
+        return Combined(self._mean(total), shares)
+
+    def of_sum(self, total: GridSum, platforms: int) -> Shared:
+        """The mean gradient step of a round whose sum was made unseen.
+
+        Args:
+            total: over platforms.
+            platforms: whose shares of noise are in it.
+
+        Raises:
+            FederationError: a planned platform's share is missing; the round must be discarded.
+        """
+        self._require_all(platforms)
+        return self._mean(total.tensors)
+
+    def _mean(self, total: Mapping[str, Steps]) -> Shared:
+        coordinates = sum(values.size for values in total.values())
+        how = GridNoise(self.clipping_norm, self.noise_multiplier, coordinates, self.shares)
+        return Shared(restored(total, how, self.expected_users))
+
+    def _require_all(self, came: int) -> None:
+        if came != self.platforms:
             raise FederationError(
-                f"{len(updates)} of {self.platforms} noise shares came: the round is discarded, "
+                f"{came} of {self.platforms} noise shares came: the round is discarded, "
                 "as its sum would hold less noise than planned",
                 hint="resume when all can answer: bytes that are sent again are not charged again",
             )
-        total = summed([_grid(update).tensors for update in updates])
-        coordinates = sum(values.size for values in total.values())
-        how = GridNoise(self.clipping_norm, self.noise_multiplier, coordinates, self.shares)
-        users = sum(update.users for update in updates)
-        shares = {u.platform: u.users / users if users else 0.0 for u in updates}
-        return Combined(Shared(restored(total, how, self.expected_users)), shares)
 
     def settings(self) -> dict[str, str | float]:
         """The name and every knob."""

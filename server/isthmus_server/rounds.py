@@ -6,6 +6,9 @@ Order, and nothing else (any other order raises FederationError):
     AGGREGATED ─optimise─► OPTIMISED ─commit─► IDLE | EVALUATING | DONE
     EVALUATING ─conclude─► DONE
 
+Under secure aggregation `take_sum` stands in for `receive` and `aggregate`: the sum over platforms
+whose updates nobody sees. Sessions that fail raise before it, and leave the run as it was.
+
 Rules:
 1. A reply is checked before it is used: known platform, first reply of this round, this round,
    the base's fingerprint, names and shapes, float32, finite, a count of users. A bad reply is
@@ -30,6 +33,7 @@ from isthmus.errors import FederationError, MessageRefusedError
 from isthmus.messages import MAX_UPDATE_BYTES, RoundPlan, Update
 from isthmus.parameters import GridSum, Shared
 from isthmus.privacy import adaptive
+from isthmus.secure_sums import Summed
 from isthmus_server.aggregate import Combined
 from isthmus_server.config import ServerConfig
 from isthmus_server.history import (
@@ -37,9 +41,11 @@ from isthmus_server.history import (
     PlatformRecord,
     Refusal,
     RoundRecord,
+    SumRecord,
     should_stop,
     validation,
 )
+from isthmus_server.noised_sum import NoisedSum
 from isthmus_server.optimisers import Slots
 
 MAX_REASON = 300  # characters of a refusal's reason; the rest is cut
@@ -68,6 +74,8 @@ class OpenRound:
     combined: Combined | None = None
     clipping_norm: float = 0.0  # of the next round, once there is a combined update
     moved: tuple[Shared, Slots] | None = None
+    counted: Mapping[str, int] = field(default_factory=dict)  # in a sum, with bytes up
+    sum: SumRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -202,7 +210,57 @@ def aggregate(config: ServerConfig, state: RunState) -> RunState:
     reasons = "; ".join(f"{name}: {reason}" for name, reason, _ in opened.refused)
     _require_quorum(config, opened.plan.round, len(opened.accepted), "sent a good update", reasons)
     rule = config.rule_for(opened.plan)
-    combined = rule.combine([update for update, _ in opened.accepted.values()])
+    return _combined(state, rule.combine([update for update, _ in opened.accepted.values()]))
+
+
+def take_sum(
+    config: ServerConfig,
+    state: RunState,
+    summed: Summed,
+    *,
+    counted: Mapping[str, int],
+    record: SumRecord,
+) -> RunState:
+    """Take a sum over platforms in the place of their updates.
+
+    Args:
+        config: the run's.
+        state: a run that collects.
+        summed: as decoded.
+        counted: bytes of all messages of each platform that is in the sum.
+        record: what the server saw of it.
+
+    Guarantees:
+        No share of a single platform is recorded, as none is known.
+
+    Raises:
+        FederationError: out of order, too few platforms, or less noise than planned.
+        MessageRefusedError: the sum has other tensors than the round asked for.
+    """
+    opened = _opened(state, Phase.COLLECTING)
+    _require_quorum(config, opened.plan.round, len(counted), "are in the sum")
+    opened.plan.require_update(state.parameters, summed.delta)
+    mean = _mean_of(config, opened.plan, summed, len(counted))
+    part = 1.0 / len(counted) if summed.users else 0.0
+    return _combined(
+        replace(state, open=replace(opened, counted=dict(counted), sum=record)),
+        Combined(mean, dict.fromkeys(counted, part)),
+    )
+
+
+def _mean_of(config: ServerConfig, plan: RoundPlan, summed: Summed, platforms: int) -> Shared:
+    """The mean update in a sum."""
+    if isinstance(summed.delta, Shared):
+        return summed.delta
+    rule = config.rule_for(plan)
+    if not isinstance(rule, NoisedSum):
+        raise FederationError(f"aggregation {rule.name} cannot read a sum on the grid")
+    return rule.of_sum(summed.delta, platforms)
+
+
+def _combined(state: RunState, combined: Combined) -> RunState:
+    """The run with one update made of many, and the next round's clipping norm."""
+    opened = _opened(state, Phase.COLLECTING)
     if opened.plan.adaptive:
         combined, norm = _adapted(opened.plan, combined)
     else:
@@ -291,13 +349,16 @@ def _record(
         )
         for name, (update, bytes_up) in sorted(opened.accepted.items())
     }
+    for name, bytes_up in sorted(opened.counted.items()):
+        platforms[name] = PlatformRecord(0, {}, 0.0, bytes_down.get(name, 0), bytes_up)
     refused = tuple(
         Refusal(name, reason, bytes_down.get(name, 0), bytes_up)
         for name, reason, bytes_up in sorted(opened.refused)
     )
     silent = opened.cohort - platforms.keys() - {refusal.platform for refusal in refused}
+    missing = tuple(sorted(silent))
     return RoundRecord(
-        opened.plan.round, platforms, refused, tuple(sorted(silent)), seconds, committed
+        opened.plan.round, platforms, refused, missing, seconds, committed, opened.sum
     )
 
 
