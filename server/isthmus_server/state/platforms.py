@@ -137,9 +137,7 @@ class Platforms:
                 return _refusal(row)
             if not new or not _is_next(row, previous):
                 return _clone(connection, row, self.clock(), "opened a session with an old ticket")
-            again = row.session is not None and not _same(previous, row.session)
-            before = row.session_before if again else row.session
-            values = {"session": new, "session_before": before, "session_confirmed": False}
+            values = {"session": new, "session_before": previous, "session_confirmed": False}
             _changed(connection, name, values)
             return "opened"
 
