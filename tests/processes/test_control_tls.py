@@ -84,6 +84,33 @@ def test_a_listener_that_takes_tls_1_2_would_not_be_used(server, enrolment):
     assert enrolment.ports
 
 
+def test_a_platform_speaks_to_no_server_below_tls_1_3(server, enrolment):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server.home.tls / CERTIFICATE, server.home.tls / KEY)
+    context.set_alpn_protocols(["h2"])
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refused = []
+
+        def accept():
+            try:
+                context.wrap_socket(listener.accept()[0], server_side=True).close()
+            except ssl.SSLError as error:
+                refused.append(error.reason)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        port = listener.getsockname()[1]
+        calls = EnrolmentCalls("localhost", port, enrolment.authority_pem)
+        try:
+            with pytest.raises(ServiceError):
+                calls.join(b"")
+        finally:
+            calls.close()
+            thread.join()
+    assert refused in (["UNSUPPORTED_PROTOCOL"], ["NO_SHARED_CIPHER"])
+
+
 def test_a_client_without_a_certificate_is_refused(server, enrolment):
     credentials = grpc.ssl_channel_credentials(enrolment.authority_pem)
     assert_no_member(server, credentials)
