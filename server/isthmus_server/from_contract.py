@@ -8,7 +8,7 @@ from typing import Any
 from isthmus.errors import ScenarioError
 from isthmus.federation_contract import FederationContract, Plain
 from isthmus_server.aggregate import Aggregation
-from isthmus_server.config import ServerConfig
+from isthmus_server.config import SecureCohort, ServerConfig
 from isthmus_server.noised_sum import NoisedSum
 from isthmus_server.optimisers import ServerOptimiser, server_optimiser
 from isthmus_server.robust import aggregation
@@ -41,6 +41,7 @@ def server_config(contract: FederationContract, *, join_deadline_s: float = 60.0
         join_deadline_s=join_deadline_s,
         patience=contract.patience,
         score=contract.score,
+        secure=_cohort(contract),
     )
 
 
@@ -67,14 +68,22 @@ def _rule(contract: FederationContract) -> Aggregation:
             expected_users=expected_users(contract),
         )
     name, knobs = _named(contract.aggregation)
-    rule = aggregation(name, **knobs)
-    if contract.secure and rule.sees != "sum":
-        raise ScenarioError(
-            f"aggregation {rule.name} must see each platform's {rule.sees}; under secure "
-            "aggregation the server sees sums only",
-            hint="use the mean, or leave secure aggregation out if the platforms agree",
-        )
-    return rule
+    return aggregation(name, **knobs)
+
+
+def _cohort(contract: FederationContract) -> SecureCohort | None:
+    """Who is in the sums, where the server sees sums only."""
+    if not contract.secure:
+        return None
+    members = contract.members.items()
+    return SecureCohort(
+        contract=bytes.fromhex(contract.sha256),
+        identities={name: bytes.fromhex(member.signing) for name, member in members},
+        threshold=contract.threshold,
+        minimum=contract.minimum,
+        colluders=contract.colluders,
+        metrics=contract.metrics,
+    )
 
 
 def _named(settings: Mapping[str, Plain]) -> tuple[str, dict[str, Any]]:

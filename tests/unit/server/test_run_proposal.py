@@ -71,6 +71,20 @@ def test_a_pool_is_planned_as_a_simulation_plans_it(state):
     assert FederationContract.from_bytes(contract.to_bytes()) == contract
 
 
+def test_a_secure_run_names_its_members_and_their_keys(state):
+    roster(state)
+    contract = draft(state, request(**PLAIN, threshold=3)).contract
+    cohort = server_config(contract).secure
+    assert cohort.contract.hex() == contract.sha256
+    keys = {name: key_of(name).public_key().public_bytes_raw() for name in SHOPS}
+    assert dict(cohort.identities) == keys
+    assert (cohort.threshold, cohort.minimum, cohort.metrics) == (3, 3, contract.metrics)
+    assert (
+        server_config(draft(state, request(**PLAIN, secure_aggregation=False)).contract).secure
+        is None
+    )
+
+
 def test_settings_reach_the_rounds(state):
     roster(state)
     given = {"learning_rate": 1e-3, "negatives": 32, "max_steps": 3, "server_optimiser": "fedavgm"}
