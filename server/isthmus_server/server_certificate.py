@@ -9,6 +9,7 @@ from cryptography import x509
 from isthmus.errors import IdentityError
 from isthmus.files import write_bytes
 from isthmus.identity import Authority, new_tls_key, private_pem
+from isthmus.identity.extensions import host_name
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import Settings
 

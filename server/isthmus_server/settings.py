@@ -39,7 +39,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(default="isthmus", min_length=1, max_length=64)
+    name: str = Field(default="isthmus", min_length=1, max_length=61)
     hosts: tuple[str, ...] = Field(default=("localhost", "127.0.0.1"), min_length=1)
     listen: str = "0.0.0.0"  # noqa: S104 - platforms are elsewhere; what listens asks for identities
     enrolment_port: Port = 9442
