@@ -45,8 +45,6 @@ def renewal_due(home: ServerHome, settings: Settings, now: datetime | None = Non
             hint="restore the server's folder from its backup",
         ) from error
     left = found.not_valid_after_utc - (now or datetime.now(UTC))
-    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    told = {str(name.value) for name in names}
-    return left < timedelta(hours=settings.server_certificate_hours) / 2 or told != {
-        *settings.hosts
-    }
+    told = {*found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value}
+    wanted = {host_name(host) for host in settings.hosts}
+    return left < timedelta(hours=settings.server_certificate_hours) / 2 or told != wanted
