@@ -80,7 +80,7 @@ class Driver:
     @property
     def next_round(self) -> int:
         """The round after the last one that was written down."""
-        return max((each.round for each in self._state.rounds.list(self._row.id)), default=0) + 1
+        return self.journal.reached() + 1
 
     def run(self, grid: RemoteGrid) -> None:
         """Go on up to the end of the run.

@@ -41,7 +41,7 @@ class Journal:
             AuditError, OSError: the log cannot be written; nothing was.
         """
         run = self.contract.run
-        if any(row.round == record.round for row in self.state.rounds.list(run)):
+        if self.reached() >= record.round:
             return self._row(record, attempt)
         self.log.append(
             {
@@ -62,10 +62,14 @@ class Journal:
 
     def rounds(self, records: Iterable[RoundRecord], attempt: int) -> None:
         """Write down what a coordinator that died did not."""
-        known = {row.round for row in self.state.rounds.list(self.contract.run)}
         for record in records:
-            if record.round not in known:
+            if record.round > self.reached():
                 self.round(record, attempt)
+
+    def reached(self) -> int:
+        """The last round that is written down; 0 = none."""
+        row = self.state.runs.get(self.contract.run)
+        return row.round if row else 0
 
     def note(self, kind: str, **words: Any) -> None:
         """A line of the log about the run.

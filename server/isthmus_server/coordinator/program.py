@@ -24,9 +24,8 @@ from isthmus.errors import (
 )
 from isthmus.identity import load_signing_key, public_raw
 from isthmus_server.coordinator.driver import Driver, Wishes
-from isthmus_server.coordinator.journal import Journal
+from isthmus_server.coordinator.endings import Endings
 from isthmus_server.coordinator.obstacles import Outlook, next_run, outlook
-from isthmus_server.coordinator.rewind import rewind
 from isthmus_server.flower.faults import InterruptedWaitError
 from isthmus_server.flower.initial import DisagreementError
 from isthmus_server.flower.private_link import PrivateLink
@@ -38,6 +37,7 @@ from isthmus_server.state import RunRow, State
 _LOOK_S: Final = 0.25  # between two looks at the runs
 _WISH_S: Final = 0.5  # for which a wish that was read counts
 _LONGEST_S: Final = 60.0  # between two tries of a round
+_PROBE_S: Final = 2.0  # for the SuperLink to say who is there
 _SILENT_BEATS: Final = 3  # heartbeats without which a platform counts as gone
 _STRAGGLER_BEATS: Final = 2  # for which a round waits for members that may still come
 _RETRIED: Final = (FederationError, AggregationError, ServiceError, StateError, OSError)
@@ -83,7 +83,9 @@ class Coordinator:
         key = load_signing_key(self.home.identity / "signing.key")
         self._server = public_raw(key)
         self._log = AuditLog(self.home.audit, key)
+        self._ends = Endings(self.home, self.state, self._log)
         self._link = PrivateLink(self.home, interrupt=self._stopping)
+        self._probe = PrivateLink(self.home, interrupt=self._stopping, patience_s=_PROBE_S)
 
     def run(self) -> None:
         """Work until told to stop; whatever goes wrong is told, and tried again."""
@@ -98,6 +100,7 @@ class Coordinator:
                     self.stop.wait(_LOOK_S)
         finally:
             self._link.close()
+            self._probe.close()
 
     def step(self) -> bool:
         """One look at all runs; whether a run was driven.
@@ -107,7 +110,7 @@ class Coordinator:
         """
         rows = self.state.runs.list()
         for row in rows:
-            self._fulfil(row)
+            self._ends.fulfil(row)
         rows = self.state.runs.list()
         chosen = next_run(rows)
         for row in rows:
@@ -116,31 +119,6 @@ class Coordinator:
         return chosen is not None and self._attend(chosen)
 
     # The operator's wishes
-
-    def _fulfil(self, row: RunRow) -> None:
-        """Pause, stop and go back; nothing of the run is under way now."""
-        if row.rollback_to is not None:
-            self._roll_back(row, row.rollback_to)
-        if row.status == "finished":
-            return
-        if row.wanted == "stop" and row.status not in {"stopped", "failed"}:
-            self._over(row, "stopped", "stopped by the operator")
-        elif row.wanted == "pause" and row.status != "paused":
-            self._over(row, "paused", f"paused by the operator after round {row.round}")
-
-    def _over(self, row: RunRow, status: str, reason: str) -> None:
-        self.state.runs.set(row.id, status=status, reason=reason)  # type: ignore[arg-type]
-        self._log.append({"kind": f"run {status}", "run": row.id, "round": row.round})
-        self.state.events.add("info", f"run-{status}", reason, run=row.id)
-
-    def _roll_back(self, row: RunRow, to: int) -> None:
-        self._log.append({"kind": "run rolled back", "run": row.id, "round": to})
-        rewind(self.home.rounds(row.id), to)
-        self.state.runs.rolled_back(row.id)
-        reason = f"rolled back to round {to} by the operator"
-        status = "proposed" if row.wanted == "run" else None
-        self.state.runs.set(row.id, status=status, reason=reason)  # type: ignore[arg-type]
-        self.state.events.add("warning", "run-rolled-back", reason, run=row.id)
 
     def _stopping(self) -> str:
         return "the coordinator stops" if self.stop.is_set() else ""
@@ -187,11 +165,17 @@ class Coordinator:
         except InterruptedWaitError as reason:
             _log.info("run %s: %s", row.id, reason)
         except _PERMANENT as error:
-            self._fail(row, error)
+            self._ends.fail(row, error)
         except _RETRIED as error:
             self._again(row, error, trouble)
+        except IsthmusError as error:
+            self._ends.fail(row, error)
+        except Exception as error:  # noqa: BLE001 - our mistake must not leave a run unexplained
+            _log.exception("run %s", row.id)
+            self._again(row, error, trouble)
         else:
-            self._finish(driver, row)
+            self._ends.finish(row)
+            self._troubles.pop(row.id, None)
         return True
 
     def _next_attempt(self, row: RunRow) -> RunRow:
@@ -200,7 +184,10 @@ class Coordinator:
 
     def _waits(self, driver: Driver, row: RunRow, trouble: _Trouble) -> str:
         """What the run waits for; "" = nothing."""
-        found = self._outlook(driver, row)
+        try:
+            found = self._outlook(driver, row)
+        except ServiceError as error:
+            return f"waits for the SuperLink: {error}"
         now = time.monotonic()
         if found.reason:
             trouble.quorum_since = None
@@ -223,7 +210,7 @@ class Coordinator:
         silence = max(_SILENT_BEATS * self.settings.heartbeat_s, 10.0)
         since = datetime.now(UTC) - timedelta(seconds=silence)
         rows = {each.name: each for each in self.state.platforms.list()}
-        there = {node.name for node in self._link.nodes() if node.online}
+        there = {node.name for node in self._probe.nodes() if node.online}
         return {
             name
             for name in there & {*approved}
@@ -239,8 +226,6 @@ class Coordinator:
 
         return RemoteGrid(self._link, wishes.now, allowed)
 
-    # How it ended
-
     def _again(self, row: RunRow, error: Exception, trouble: _Trouble) -> None:
         """Tell what went wrong, and try the round again after a while."""
         current = self.state.runs.get(row.id)
@@ -248,26 +233,7 @@ class Coordinator:
         trouble.tries = 1 if came_on else trouble.tries + 1
         pause = min(self.settings.retry_s * 2 ** (trouble.tries - 1), _LONGEST_S)
         trouble.until = time.monotonic() + pause
-        reason = f"attempt {row.attempt} failed: {error}; tried again in {pause:.3g} s"
-        self.state.runs.set(row.id, status="running", reason=reason)
-        kind = getattr(error, "alarm", "") or "round-failed"
-        self.state.events.add("warning", str(kind), str(error), run=row.id)
-
-    def _fail(self, row: RunRow, error: Exception) -> None:
-        """Give a run up until the operator wants it again."""
-        reason = f"{error} {getattr(error, 'hint', '')}".strip()
-        self.state.runs.set(row.id, status="failed", reason=reason)
-        self.state.runs.want(row.id, "stop")
-        self._log.append({"kind": "run failed", "run": row.id, "reason": reason[:500]})
-        self.state.events.add("alarm", "run-failed", reason, run=row.id)
-
-    def _finish(self, driver: Driver, row: RunRow) -> None:
-        last = driver.next_round - 1
-        Journal(self.state, self._log, driver.contract).note("run finished", round=last)
-        self.state.runs.set(row.id, status="finished", reason="")
-        text = f"finished after {last} rounds"
-        self.state.events.add("info", "run-finished", text, run=row.id)
-        self._troubles.pop(row.id, None)
+        self._ends.again(row, error, pause)
 
     def _say(self, row: RunRow, reason: str) -> None:
         """Tell why a run does not go on, where that is news."""
