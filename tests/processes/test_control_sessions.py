@@ -82,6 +82,14 @@ def test_a_second_process_of_the_same_home_is_no_clone(server, home):
     assert server.kinds("alarm") == []
 
 
+@pytest.mark.parametrize("killed", ["after-open", "after-ticket"])
+def test_a_platform_killed_in_its_very_first_session_goes_on(server, home, killed):
+    play(home, killed)
+    play(home, killed)
+    beat_once(home)
+    assert server.kinds("alarm") == []
+
+
 @pytest.mark.parametrize("killed", POINTS)
 def test_a_platform_killed_anywhere_goes_on_and_is_no_clone(server, home, killed):
     beat_once(home)
@@ -207,7 +215,8 @@ def test_the_certificate_before_is_good_until_the_new_one_is_followed(server, ho
         ours.renew()
         ours._connect(old)
         serial = server.row().serial
-        ours.beat()  # refused with the old one; it collects another and goes on
+        assert ours.beat().renewed  # refused with the old one, it collects another and goes on
+        assert not ours.beat().renewed
     assert server.row().serial != serial
 
 

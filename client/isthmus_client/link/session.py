@@ -53,7 +53,8 @@ class Beat:
         offers: runs of this platform that are not over.
         skew_s: this machine's clock less the server's, half of the round trip taken off.
         warning: what a person should know; "" = nothing.
-        renewed: whether the certificate was renewed: connections that show it are to be made anew.
+        renewed: whether the certificate is another than at the heartbeat before: connections that
+            show it are to be made anew.
         heartbeat_s: until the next one.
         round_trip_s: of this one.
     """
@@ -72,7 +73,8 @@ class Session:
     Args:
         home: the platform's; it has joined.
         keys: its long-lived keys.
-        idle_s: without a byte of a release moving, after which its transfer is given up.
+        idle_s: without an answer to a call of at most 1 MiB, or a byte of a release moving, after
+            which it is given up.
         wall: the machine's clock, seconds since 1970.
     """
 
@@ -93,6 +95,7 @@ class Session:
         self._calls: MembershipCalls | None = None
         self._ticket = ""
         self._round_trip = 0.0  # seconds; of the heartbeat before
+        self._changed = False  # the certificate, since the heartbeat before
         self._seen = _last_seen(home)
 
     @property
@@ -180,7 +183,8 @@ class Session:
             OSError: the folder cannot be written.
         """
         with self._lock:
-            ticket, calls = self._ticket, MembershipCalls(self.enrolment, self._credentials())
+            ticket = self._ticket
+            calls = MembershipCalls(self.enrolment, self._credentials(), self._idle_s)
         try:
             chunks, cut = calls.fetch_release(ticket, release, run)
             return receive_release(chunks, cut, folder, self._idle_s)
@@ -249,13 +253,15 @@ class Session:
 
     def _connect(self, credentials: Credentials | None = None) -> None:
         """A new channel, with the newest certificate."""
-        calls = MembershipCalls(self.enrolment, credentials or self._credentials())
+        shown = credentials or self._credentials()
+        calls = MembershipCalls(self.enrolment, shown, self._idle_s)
         if self._calls is not None:
             self._calls.close()
         self._calls = calls
 
     def _collect(self) -> None:
         self._connect(self._collected())
+        self._changed = True
 
     def _roll(self) -> None:
         """Open a session: the new ticket is on the disk before anybody hears of it."""
@@ -300,13 +306,12 @@ class Session:
 
     def _told(self, reply: BeatReply, skew: float) -> Beat:
         warning = clock_warning(skew)
-        renewed = False
         if reply.renew:
             try:
                 self.renew()
-                renewed = True
             except (ServiceError, IdentityError, OSError) as error:
                 warning = f"{warning} the certificate could not be renewed: {error}".strip()
+        renewed, self._changed = self._changed, False
         return Beat(reply.offers, skew, warning, renewed, reply.heartbeat_s, self._round_trip)
 
     def _renew(self, calls: MembershipCalls) -> None:
@@ -315,6 +320,7 @@ class Session:
         credentials = save_credentials(self.home, self.enrolment, key, pem)
         log_certificate(self.home, self._keys, credentials)
         self._connect(credentials)
+        self._changed = True
 
 
 def clock_warning(skew_s: float) -> str:

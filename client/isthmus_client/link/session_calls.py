@@ -16,7 +16,7 @@ from isthmus.control.channel import open_channel, told_error
 from isthmus.control.control_pb2_grpc import EnrolmentStub, MembershipStub
 from isthmus_client.link.enrolled import Credentials, Enrolment
 
-UNARY_S: Final = 60.0  # seconds for a call of at most 1 MiB each way
+IDLE_S: Final = 60.0  # seconds for a call of at most 1 MiB each way
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class EnrolmentCalls:
 
     def join(self, request: bytes) -> tuple[str, ServerFacts]:
         """Use an invitation; the platform's status and who the server is."""
-        reply = _call(self._stub.Join, wire.JoinRequest(request=request), self._where)
+        reply = _call(self._stub.Join, wire.JoinRequest(request=request), self._where, IDLE_S)
         return reply.status, _server(reply.server)
 
     def collect(
@@ -92,7 +92,7 @@ class EnrolmentCalls:
     ) -> tuple[str, str, bytes, ServerFacts]:
         """Status, its note, the certificate (empty where not approved), who the server is."""
         request = wire.CollectRequest(name=name, csr_pem=csr_pem, signature=signature)
-        reply = _call(self._stub.Collect, request, self._where)
+        reply = _call(self._stub.Collect, request, self._where, IDLE_S)
         return reply.status, reply.note, reply.certificate_pem, _server(reply.server)
 
     def close(self) -> None:
@@ -103,7 +103,10 @@ class EnrolmentCalls:
 class MembershipCalls:
     """Calls of a member; to be closed."""
 
-    def __init__(self, enrolment: Enrolment, credentials: Credentials) -> None:
+    def __init__(
+        self, enrolment: Enrolment, credentials: Credentials, idle_s: float = IDLE_S
+    ) -> None:
+        self._idle_s = idle_s
         port = enrolment.ports["control"]
         self._where = f"{enrolment.server}:{port}"
         self._channel = open_channel(
@@ -118,7 +121,7 @@ class MembershipCalls:
     def open_session(self, previous: str, ticket: str) -> tuple[ServerFacts, float]:
         """Replace a ticket; who the server is, and seconds between heartbeats."""
         request = wire.OpenSessionRequest(previous=previous, ticket=ticket)
-        reply = _call(self._stub.OpenSession, request, self._where)
+        reply = _call(self._stub.OpenSession, request, self._where, self._idle_s)
         return _server(reply.server), reply.heartbeat_s
 
     def heartbeat(
@@ -139,7 +142,7 @@ class MembershipCalls:
             audit=wire.Anchor(lines=audit.lines, hash=audit.hash),
             known_contracts=known,
         )
-        reply = _call(self._stub.Heartbeat, request, self._where)
+        reply = _call(self._stub.Heartbeat, request, self._where, self._idle_s)
         return BeatReply(
             reply.time,
             Anchor(reply.audit.lines, reply.audit.hash),
@@ -151,7 +154,7 @@ class MembershipCalls:
     def renew(self, ticket: str, csr_pem: bytes) -> bytes:
         """A certificate, PEM."""
         request = wire.RenewRequest(ticket=ticket, csr_pem=csr_pem)
-        reply: wire.RenewReply = _call(self._stub.Renew, request, self._where)
+        reply: wire.RenewReply = _call(self._stub.Renew, request, self._where, self._idle_s)
         return reply.certificate_pem
 
     def decide(
@@ -172,7 +175,7 @@ class MembershipCalls:
             reason=reason,
             signature=signature,
         )
-        _call(self._stub.Decide, request, self._where)
+        _call(self._stub.Decide, request, self._where, self._idle_s)
 
     def fetch_release(
         self, ticket: str, release: str, run: str
@@ -193,15 +196,15 @@ class MembershipCalls:
         self._channel.close()
 
 
-def _call(method: Any, request: Message, where: str) -> Any:
-    """Make a unary call.
+def _call(method: Any, request: Message, where: str, idle_s: float) -> Any:
+    """Make a call whose answer is one message.
 
     Raises:
         RefusedError: the server said no, and why.
         ServiceError: it could not be reached, or a message was over its bound.
     """
     try:
-        return method(request, timeout=UNARY_S)
+        return method(request, timeout=idle_s)
     except grpc.RpcError as error:
         raise told_error(error, where) from None
 

@@ -19,6 +19,7 @@ from isthmus.control.control_pb2_grpc import (
     add_EnrolmentServicer_to_server,
     add_MembershipServicer_to_server,
 )
+from isthmus.control.limits import MAX_MESSAGE, MAX_STRANGERS
 from isthmus.errors import ServiceError
 from isthmus.identity import Authority, load_signing_key
 from isthmus_server.control.enrolment import EnrolmentService
@@ -73,7 +74,8 @@ def serve(home: ServerHome, state: State, authority: Authority, settings: Settin
     federation = Federation(home, state, authority, settings, log)
     told = health.HealthServicer()
     told.set("", health_pb2.HealthCheckResponse.SERVING)
-    enrolment, membership = _server(federation, told), _server(federation, told)
+    enrolment = _server(federation, told, MAX_STRANGERS)
+    membership = _server(federation, told, MAX_MESSAGE)
     add_EnrolmentServicer_to_server(EnrolmentService(federation), enrolment)
     add_MembershipServicer_to_server(MembershipService(federation), membership)
     before = announced(home)
@@ -127,11 +129,11 @@ def main(folder: Path, stop: threading.Event, ready: Callable[[], None] = lambda
             running.stop()
 
 
-def _server(federation: Federation, told: health.HealthServicer) -> grpc.Server:
+def _server(federation: Federation, told: health.HealthServicer, largest: int) -> grpc.Server:
     server = grpc.server(
         ThreadPoolExecutor(_THREADS, thread_name_prefix="control"),
         interceptors=[Border(federation)],
-        options=server_options(),
+        options=server_options(largest),
         maximum_concurrent_rpcs=_CALLS,
     )
     health_pb2_grpc.add_HealthServicer_to_server(told, server)

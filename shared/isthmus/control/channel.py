@@ -15,8 +15,7 @@ from isthmus.errors import IsthmusError, ServiceError
 
 Options = list[tuple[str, int | str]]
 
-_BOTH: Final[Options] = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE),
+_OF_ALL: Final[Options] = [
     ("grpc.max_send_message_length", MAX_MESSAGE),
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.keepalive_time_ms", int(KEEPALIVE_S * 1000)),
@@ -24,16 +23,22 @@ _BOTH: Final[Options] = [
 ]
 
 
-def server_options() -> Options:
-    """Of a server; a port belongs to one server alone."""
+def server_options(largest: int = MAX_MESSAGE) -> Options:
+    """Of a server; a port belongs to one server alone.
+
+    Args:
+        largest: message that comes in, bytes.
+    """
     patience = ("grpc.http2.min_recv_ping_interval_without_data_ms", int(KEEPALIVE_S * 500))
-    return [*_BOTH, ("grpc.so_reuseport", 0), patience]
+    bound = ("grpc.max_receive_message_length", largest)
+    return [*_OF_ALL, bound, ("grpc.so_reuseport", 0), patience]
 
 
 def client_options() -> Options:
     """Of a platform; system-wide proxies are left alone, and nothing is shared between channels."""
     return [
-        *_BOTH,
+        *_OF_ALL,
+        ("grpc.max_receive_message_length", MAX_MESSAGE),
         ("grpc.enable_http_proxy", 0),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 100),
@@ -75,7 +80,7 @@ def told_error(error: grpc.RpcError, server: str) -> IsthmusError:
     if told:
         return RefusedError(known_reason(str(told[0])), error.details() or "")
     code, words = error.code(), error.details() or ""
-    if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message" in words.lower():
         return ServiceError(f"a message to or from {server} is over its bound: {words}")
     return ServiceError(
         f"the server {server} could not be reached: {code.name.lower()}: {words}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 MAX_MESSAGE: Final = 2**20  # bytes of any one message
+MAX_STRANGERS: Final = 64 * 2**10  # bytes of a message of somebody without a certificate
 CHUNK: Final = 256 * 2**10  # bytes of a release's file in one message
 MAX_RELEASE_FILE: Final = 2**30  # bytes of one file of a release
 MAX_RELEASE_FILES: Final = 16
