@@ -9,9 +9,7 @@ from pathlib import Path
 
 from isthmus.errors import IsthmusError
 from isthmus.files import write_bytes
-from isthmus_server.server_home import ServerHome
 from isthmus_server.state import open_state
-from isthmus_server.state.backup import backup
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -92,6 +90,9 @@ class Waiting:
 
 def backup_slowly(home: str, out: str) -> None:
     """Begin a backup, and stop in it."""
+    from isthmus_server.server_home import ServerHome  # noqa: PLC0415 - other tasks start faster
+    from isthmus_server.state.backup import backup  # noqa: PLC0415
+
     backup(ServerHome(Path(home)), Path(out), progress=Waiting())
 
 

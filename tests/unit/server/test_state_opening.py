@@ -228,7 +228,7 @@ def test_postgres_connection_that_was_cut_is_made_anew(postgres, url):
         assert state.runs.list() == (row,)
 
 
-def test_wheel_has_the_migrations():
+def test_steps_lie_inside_the_package_that_is_installed():
     folder = Path(sys.modules["isthmus_server.state"].__file__ or "").parent / "migrations"
     assert (folder / "env.py").is_file()
     assert len(list((folder / "versions").glob("v*.py"))) == int(SCHEMA)
