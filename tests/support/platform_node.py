@@ -68,15 +68,15 @@ class PlatformNode:
         """Keep a contract as the server offers it, and answer."""
         key = load_signing_key(server.home.identity / "signing.key")
         signature = sign_contract(contract, key)
-        keep_offer(
-            self.home, contract=contract.to_bytes(), signature=signature, status="running"
-        )
+        keep_offer(self.home, contract=contract.to_bytes(), signature=signature, status="running")
         decide(self.home, contract.run, approve=answer, reason="test", key=self.identity.signing)
 
     def start(self, process: str, *arguments: str):
         """The `worker`, the `node` or the `stock` node."""
         modules = {"worker": "isthmus_client.worker"}
         module = modules.get(process, f"isthmus_client.link.{process}")
+        if process in self.children:
+            self.children[process].stdin.close()
         logs = self.home.federation / "logs"
         logs.mkdir(parents=True, exist_ok=True)
         with (logs / f"{process}.log").open("ab") as log:
@@ -156,8 +156,13 @@ def plain_run(platforms, run="spring", **changes):
         "secure": False,
         "minimum": 1,
         "metrics": (
-            "loss", "steps", "seconds", "validation/hr@10", "validation/mrr",
-            "validation/ndcg@10", "validation/users",
+            "loss",
+            "steps",
+            "seconds",
+            "validation/hr@10",
+            "validation/mrr",
+            "validation/ndcg@10",
+            "validation/users",
         ),
         "deadline_s": 60.0,
     }

@@ -104,6 +104,17 @@ class FleetLink:
         self._node = Node(node_id=found.node_id)
         return self.node_id
 
+    def resume(self, node_id: int) -> None:
+        """Go on as the node that this platform was, without a moment of being gone.
+
+        A node that enters anew leaves first, and Flower answers for it that it is gone.
+
+        Raises:
+            LeaseHeldError, IdentityError: it is that node no more: activate it.
+        """
+        self._node = Node(node_id=node_id)
+        self.beat()
+
     def beat(self) -> None:
         """Renew the lease.
 

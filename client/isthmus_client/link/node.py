@@ -93,7 +93,7 @@ def _work(
     )
     hooks = _hooks(home, session, link, joined, status)
     node.append(SessionLoop(session, keys.signing, policy, hooks, stop))
-    loop = FleetLoop(parts, joined)
+    loop = FleetLoop(parts, home.federation / RUN / "node.number", joined)
     node[0].start()
     loop.start()
     stop.wait()

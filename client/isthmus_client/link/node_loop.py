@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
+from pathlib import Path
 from typing import Final
 
 from isthmus.errors import IdentityError, MessageRefusedError, ServiceError
+from isthmus.files import write_text
 from isthmus_client.link.fleet import HEARTBEAT_S, LeaseHeldError
 from isthmus_client.link.node_messages import MessageRunner, Parts
 
@@ -23,12 +25,13 @@ class FleetLoop:
 
     Args:
         parts: what it works with.
+        number: file that remembers which node of Flower's this platform is.
         joined: set once the control session was opened: a cloned identity is found out there,
             before it could take anybody's messages.
     """
 
-    def __init__(self, parts: Parts, joined: threading.Event) -> None:
-        self._parts, self._joined = parts, joined
+    def __init__(self, parts: Parts, number: Path, joined: threading.Event) -> None:
+        self._parts, self._number, self._joined = parts, number, joined
         self._runner = MessageRunner(parts)
         self._active = threading.Event()
         self._pause = _FIRST_S
@@ -54,7 +57,7 @@ class FleetLoop:
             )
         except IdentityError as error:
             self._rest("refused", f"{error} {error.hint}".strip(), _REFUSED_S)
-        except (ServiceError, MessageRefusedError) as error:
+        except (ServiceError, MessageRefusedError, OSError) as error:
             self._rest("waiting", str(error), self._pause)
             self._pause = min(2 * self._pause, _LAST_S)
 
@@ -68,13 +71,21 @@ class FleetLoop:
 
     def _stepped(self) -> None:
         if not self._active.is_set():
-            self._parts.link.activate()
+            self._enter()
             self._active.set()
             _log.info("this node is active", extra={"node": self._parts.link.node_id})
         self._parts.status.tell("ready")
         pulled = self._parts.link.pull(self._runner.in_hand)
         if pulled is not None and not self._parts.stop.is_set():
             self._runner.handle(pulled)
+
+    def _enter(self) -> None:
+        """Go on as the node of before; where there was none, or it is no more, enter anew."""
+        try:
+            self._parts.link.resume(int(self._number.read_text()))
+        except (OSError, ValueError, LeaseHeldError, IdentityError):
+            number = self._parts.link.activate()
+            write_text(self._number, f"{number}\n")
 
     def _rest(self, state: str, reason: str, seconds: float) -> None:
         _log.warning("%s", reason)

@@ -59,12 +59,10 @@ class ChannelServer:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_bytes(folder / KEY, key, mode=0o600)
             (folder / SOCKET).unlink(missing_ok=True)
-            before = os.umask(stat.S_IRWXG | stat.S_IRWXO)
-            try:
-                with _address(folder) as address:
-                    self._listener = Listener(address, "AF_UNIX", authkey=key)
-            finally:
-                os.umask(before)
+            folder.chmod(stat.S_IRWXU)
+            with _address(folder) as address:
+                self._listener = Listener(address, "AF_UNIX", authkey=key)
+            (folder / SOCKET).chmod(stat.S_IRUSR | stat.S_IWUSR)
         except OSError as error:
             raise ServiceError(
                 f"the worker's socket {folder / SOCKET} cannot be made: {error.strerror or error}"

@@ -8,9 +8,11 @@ from typing import Final
 
 import torch
 
+from isthmus.encoder_config import EncoderConfig
 from isthmus.errors import IsthmusError
 from isthmus_client.approvals_files import own_name
 from isthmus_client.approvals_offers import ENDED, standings
+from isthmus_client.federated_trainer import initial_parameters
 from isthmus_client.home import Home
 from isthmus_client.link.enrolled import load_keys as load_identity
 from isthmus_client.text_encoder import HuggingFaceEncoder
@@ -23,6 +25,7 @@ from isthmus_client.worker.status import StatusFile
 _THREADS: Final = (
     1  # of PyTorch: sums keep their order, so that a round comes out the same anywhere
 )
+_SMALL: Final = EncoderConfig(content=4, dim=4, layers=1)
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +42,7 @@ class Worker:
 
         What fails here fails again, with its reason, when a message comes.
         """
+        initial_parameters(_SMALL, 0)  # PyTorch imports a part of itself at the first drawing
         for each in standings(self.home):
             if each.status in ENDED or each.decided is None or each.decided.answer != "approved":
                 continue
