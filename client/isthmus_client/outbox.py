@@ -60,6 +60,10 @@ class Sent:
     settled: Settled
 
 
+Seal = Callable[[Update], bytes]
+"""Makes of an update what leaves under secure aggregation: its vector, masked and signed."""
+
+
 class Charge(Protocol):
     """The platform's privacy ledger, as the door sees it."""
 
@@ -99,6 +103,8 @@ class Outbox:
           written, nothing leaves. A receipt without a departure (a crash in between) is possible.
         - No differential privacy of its own: that is the postprocessors', whose statements stand in
           the receipt. The metrics pass no postprocessor, so that none leaves in a private round.
+        - Under secure aggregation the same holds, and what leaves is the masked vector alone; its
+          receipt names the update in it and the masked bytes.
         - A private round's update leaves only if the ledger has it, and its receipt names the
           ledger's last row: an old copy of the ledger put back is found out by it.
     """
@@ -134,6 +140,75 @@ class Outbox:
             OutboxError: something may not leave; nothing did.
             OSError: the receipt could not be written; nothing left.
         """
+        update = self._checked(delta, received, users, metrics, plan)
+        settled = self._settled(plan, update)
+        self._write_receipt("update", _what(update), update.metrics, plan, settled)
+        return update
+
+    def send_masked(
+        self,
+        delta: Shared,
+        *,
+        received: Shared,
+        users: int,
+        metrics: Mapping[str, float],
+        plan: RoundPlan,
+        seal: Seal,
+    ) -> bytes:
+        """As `send_update`, but what is handed out is the update under masks, and nothing else.
+
+        Args:
+            delta: as there, as are `received`, `users`, `metrics` and `plan`.
+            received: the round's parameters.
+            users: training users behind the delta.
+            metrics: declared, finite.
+            plan: the round's.
+            seal: masks the checked and charged update.
+
+        Raises:
+            OutboxError, AggregationError: something may not leave; nothing did.
+            OSError: the receipt could not be written; nothing left.
+        """
+        update = self._checked(delta, received, users, metrics, plan)
+        settled = self._settled(plan, update)
+        return self._sealed("masked update", update, plan, settled, seal)
+
+    def send_masked_again(self, *, received: Shared, plan: RoundPlan, seal: Seal) -> bytes | None:
+        """As `send_again`, under the masks of another attempt; None if nothing left before.
+
+        Raises:
+            AggregationError: the attempt was given up.
+            OSError: the receipt could not be written; nothing left.
+        """
+        found = self._sent(received, plan)
+        if found is None:
+            return None
+        update, settled = found
+        return self._sealed("masked update again", update, plan, settled, seal)
+
+    def send_masked_metrics(
+        self, metrics: Mapping[str, float], *, received: Shared, plan: RoundPlan, seal: Seal
+    ) -> bytes:
+        """As `send_metrics`, under masks: the server learns the sum over platforms.
+
+        Raises:
+            OutboxError, AggregationError: something may not leave; nothing did.
+            OSError: the receipt could not be written; nothing left.
+        """
+        reported = self._checked_metrics(metrics, plan)
+        base = received.fingerprint()
+        update = Update(self.platform, plan.round, Shared({}), 0, base, reported)
+        return self._sealed("masked metrics", update, plan, None, seal)
+
+    def _checked(
+        self,
+        delta: Shared,
+        received: Shared,
+        users: int,
+        metrics: Mapping[str, float],
+        plan: RoundPlan,
+    ) -> Update:
+        """The update after its post-processing, if it may leave."""
         require_shared(delta)
         processed = postprocess(delta, plan, self.postprocessors)
         self._check_update(processed, received, plan)
@@ -141,10 +216,16 @@ class Outbox:
         if type(users) is not int or users < 0:
             raise OutboxError(f"users is {users!r}, must be a count of 0 or more")
         base = received.fingerprint()
-        update = Update(self.platform, plan.round, processed, users, base, reported)
-        settled = self._settled(plan, update)
-        self._write_receipt("update", _what(update), reported, plan, settled)
-        return update
+        return Update(self.platform, plan.round, processed, users, base, reported)
+
+    def _sealed(
+        self, kind: str, update: Update, plan: RoundPlan, settled: Settled | None, seal: Seal
+    ) -> bytes:
+        """What leaves under masks, with its receipt on disk."""
+        masked = seal(update)
+        what = {**_what(update), "masked_bytes": len(masked), "masked_sha256": digest(masked)}
+        self._write_receipt(kind, what, update.metrics, plan, settled)
+        return masked
 
     def send_again(self, *, received: Shared, plan: RoundPlan) -> Update | None:
         """The very bytes that left for this round before, with a receipt; None if none did.
@@ -158,13 +239,20 @@ class Outbox:
         Raises:
             OSError: the receipt could not be written; nothing left.
         """
+        found = self._sent(received, plan)
+        if found is None:
+            return None
+        update, settled = found
+        self._write_receipt("update again", _what(update), {}, plan, settled)
+        return update
+
+    def _sent(self, received: Shared, plan: RoundPlan) -> tuple[Update, Settled] | None:
+        """What left for this very round before."""
         found = self.charge.sent(plan, received) if plan.private and self.charge else None
         if found is None:
             return None
         base = received.fingerprint()
-        update = Update(self.platform, plan.round, found.delta, found.users, base, {})
-        self._write_receipt("update again", _what(update), {}, plan, found.settled)
-        return update
+        return Update(self.platform, plan.round, found.delta, found.users, base, {}), found.settled
 
     def send_metrics(
         self, metrics: Mapping[str, float], *, received: Shared, plan: RoundPlan

@@ -4,6 +4,9 @@ A message from the server holds the records ARRAYS (the round's parameters) and 
 reply holds ARRAYS (its delta), REPLY and METRICS. A tensor travels as NumPy's `.npy` bytes, version
 1.0, little-endian in C order: float32, or int64 for all of a sum on the privacy grid; anything else
 is refused before it is read.
+
+Under secure aggregation the first message holds SECURE besides (the terms); every later one, and
+every reply, holds SECURE and, in ARRAYS, one array of bytes that `isthmus.secagg` made.
 """
 
 from __future__ import annotations
@@ -26,9 +29,12 @@ ARRAYS: Final = "arrays"
 PLAN: Final = "plan"
 REPLY: Final = "reply"
 METRICS: Final = "metrics"
+SECURE: Final = "secure"
 
 _MAX_HEADER: Final = 4096  # bytes of a .npy header; ours have 128
 _STYPE: Final = "numpy.ndarray"  # the name that Flower gives to .npy bytes
+_SEALED: Final = "isthmus.secagg"
+_FRAME: Final = 4096  # bytes around a vector
 _CODES: Final = {"float32": "<f4", "int64": "<i8"}
 
 
@@ -87,6 +93,98 @@ class ReplyHeader:
                 hint="install the same release of isthmus on both sides",
             )
         return header
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """What stands beside the bytes of a phase of secure aggregation."""
+
+    run_id: str
+    protocol: int = PROTOCOL_VERSION
+
+    def to_record(self) -> dict[str, str | int]:
+        """As flat values."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, object]) -> Spoken:
+        """From flat values.
+
+        Raises:
+            MessageRefusedError: a field is missing, unknown or of the wrong type, or the other
+                side speaks another protocol.
+        """
+        run, protocol = record.get("run_id"), record.get("protocol")
+        if set(record) != {"run_id", "protocol"} or not isinstance(run, str):
+            raise MessageRefusedError("secure aggregation: missing or unknown fields")
+        if protocol != PROTOCOL_VERSION:
+            raise MessageRefusedError(
+                f"the other side speaks protocol {protocol}, this one {PROTOCOL_VERSION}",
+                hint="install the same release of isthmus on both sides",
+            )
+        return cls(run)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What opens a session of secure aggregation, next to the parameters and the plan.
+
+    Attributes:
+        terms: of the session, encoded.
+        metrics: names that are summed.
+        weights: how much an update counts.
+        evaluate: whether metrics alone are summed.
+    """
+
+    terms: bytes
+    metrics: tuple[str, ...]
+    weights: str
+    evaluate: bool
+
+    def to_record(self) -> dict[str, bytes | str | bool | list[str]]:
+        """As flat values."""
+        return {**asdict(self), "metrics": list(self.metrics)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, object]) -> Opened:
+        """From flat values.
+
+        Raises:
+            MessageRefusedError: a field is missing, unknown or of the wrong type.
+        """
+        if odd := sorted(set(record) ^ {"terms", "metrics", "weights", "evaluate"}):
+            raise MessageRefusedError(f"secure aggregation: missing or unknown fields: {odd}")
+        terms, metrics = record["terms"], record["metrics"]
+        weights, evaluate = record["weights"], record["evaluate"]
+        named = isinstance(metrics, list) and all(isinstance(name, str) for name in metrics)
+        if not (
+            isinstance(metrics, list)
+            and named
+            and isinstance(terms, bytes)
+            and isinstance(weights, str)
+            and isinstance(evaluate, bool)
+        ):
+            raise MessageRefusedError("secure aggregation: a field is of another type than agreed")
+        return cls(terms, tuple(metrics), weights, evaluate)
+
+
+def sealed_wire(data: bytes) -> dict[str, WireTensor]:
+    """Bytes of secure aggregation as the one array of a record."""
+    return {_SEALED: WireTensor("uint8", (len(data),), _SEALED, data)}
+
+
+def sealed_bytes(arrays: Mapping[str, WireTensorLike]) -> bytes:
+    """The bytes again.
+
+    Raises:
+        MessageRefusedError: it is not one array of such bytes, or they are too many.
+    """
+    if set(arrays) != {_SEALED} or arrays[_SEALED].stype != _SEALED:
+        raise MessageRefusedError(f"expected bytes of secure aggregation, got {sorted(arrays)}")
+    data = arrays[_SEALED].data
+    if len(data) > MAX_UPDATE_BYTES + _FRAME:
+        raise MessageRefusedError(f"a message has {len(data)} bytes")
+    return data
 
 
 def pack(parameters: Shared | GridSum) -> dict[str, WireTensor]:

@@ -14,9 +14,14 @@ from isthmus.records import (
     METRICS,
     PLAN,
     REPLY,
+    SECURE,
+    Opened,
     ReplyHeader,
+    Spoken,
     finite_metrics,
     pack,
+    sealed_bytes,
+    sealed_wire,
     unpack,
     unpack_update,
 )
@@ -39,6 +44,37 @@ def from_arrays(arrays: ArrayRecord) -> Shared:
 def to_content(arrays: ArrayRecord, plan: RoundPlan) -> RecordDict:
     """What the server sends to every platform of a round."""
     return RecordDict({ARRAYS: arrays, PLAN: ConfigRecord(dict(plan.to_record()))})
+
+
+def to_opening(arrays: ArrayRecord, plan: RoundPlan, opened: Opened) -> RecordDict:
+    """What the server opens a session of secure aggregation with; the same for all."""
+    content = to_content(arrays, plan)
+    content[SECURE] = ConfigRecord(dict(opened.to_record()))
+    return content
+
+
+def to_notice(data: bytes, run_id: str) -> RecordDict:
+    """What the server tells a platform in a later phase."""
+    arrays = {name: Array(*wire) for name, wire in sealed_wire(data).items()}
+    told = ConfigRecord(dict(Spoken(run_id).to_record()))
+    return RecordDict({ARRAYS: ArrayRecord(arrays), SECURE: told})
+
+
+def spoken_of(reply: Message, run_id: str) -> bytes:
+    """A platform's bytes in a phase of secure aggregation.
+
+    Raises:
+        MessageRefusedError: an error, other records than agreed, or another run.
+    """
+    if reply.has_error():
+        raise MessageRefusedError(f"client error {reply.error.code}: {reply.error.reason}")
+    arrays, told = reply.content.array_records, reply.content.config_records
+    if set(reply.content) != {ARRAYS, SECURE} or ARRAYS not in arrays or SECURE not in told:
+        raise MessageRefusedError(f"reply has records {sorted(reply.content)}")
+    run = Spoken.from_record(told[SECURE]).run_id
+    if run != run_id:
+        raise MessageRefusedError(f"stale: run {run!r}, expected {run_id!r}")
+    return sealed_bytes(arrays[ARRAYS])
 
 
 def update_of(reply: Message, run_id: str) -> Update:

@@ -7,10 +7,9 @@ reply, wait for a quorum without a deadline, and can neither resume nor stop ear
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.serverapp import Grid
@@ -20,6 +19,7 @@ from isthmus.errors import FederationError, MessageRefusedError
 from isthmus_server import rounds
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.config import ServerConfig
+from isthmus_server.flower.exchange import Clock, Exchange
 from isthmus_server.flower.records import (
     from_arrays,
     metrics_of,
@@ -28,19 +28,11 @@ from isthmus_server.flower.records import (
     update_of,
     wire_bytes,
 )
-from isthmus_server.history import Metrics, RoundRecord
+from isthmus_server.flower.secure import Attempts, Sessions, Tell
+from isthmus_server.history import EVERYBODY, Metrics, RoundRecord
 from isthmus_server.rounds import Phase, RunState
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time, as the strategy sees it; a test gives its own."""
-
-    now: Callable[[], float] = time.monotonic  # seconds
-    pause: Callable[[float], None] = time.sleep
-    poll_s: float = 1.0  # seconds between two looks at who is online
 
 
 class FederationStrategy(Strategy):
@@ -51,6 +43,10 @@ class FederationStrategy(Strategy):
         store: where rounds are kept; its latest round is where `start` begins.
         on_round: called after each round that was saved.
         clock: the real one by default.
+        interrupt: asked between rounds, phases and looks for replies; a reason to leave the run
+            where its last round was saved, or "".
+        tell: told what is waited for, and for whom.
+        attempts: numbers of sessions of secure aggregation, which go up over restarts.
     """
 
     def __init__(
@@ -59,11 +55,17 @@ class FederationStrategy(Strategy):
         store: CheckpointStore,
         on_round: Callable[[RoundRecord], None],
         clock: Clock | None = None,
+        *,
+        interrupt: Callable[[], str] = lambda: "",
+        tell: Tell = lambda _: None,
+        attempts: Callable[[], int] | None = None,
     ) -> None:
         self._config = config
         self._store = store
         self._on_round = on_round
         self._clock = clock or Clock()
+        self._interrupt, self._tell = interrupt, tell
+        self._attempts = attempts or Attempts()
         self._state: RunState | None = None
         self._names: dict[int, str] = {}  # platform by node
         self._evaluation: dict[str, Metrics] = {}
@@ -102,18 +104,21 @@ class FederationStrategy(Strategy):
 
         Raises:
             FederationError: a round had too few good updates, or an unused argument was given.
+            InterruptedWaitError: somebody wants something else; all saved rounds stay good.
             ResumeError: the store holds a run with another configuration.
         """
         unused = (num_rounds, timeout, train_config, evaluate_config, evaluate_fn)
         if any(value is not None for value in unused):
             raise FederationError("a run takes its settings from the server's configuration only")
         self._begin(initial_arrays)
+        exchange = Exchange(grid, self._clock, self._interrupt)
         while self.state.phase is Phase.IDLE:
-            self._run_round(grid)
+            exchange.check()
+            self._run_round(exchange)
             self._store.save(self._config, self._initial, self.state)
             self._on_round(self.state.history[-1])
         if self.state.phase is Phase.EVALUATING:
-            self._run_evaluation(grid)
+            self._run_evaluation(exchange)
             self._store.save(self._config, self._initial, self.state)
         result = Result()
         result.arrays = to_arrays(self.state.parameters)
@@ -179,35 +184,82 @@ class FederationStrategy(Strategy):
             self._state = rounds.start(self._config, self._initial)
             self._store.save(self._config, self._initial, self._state)
 
-    def _run_round(self, grid: Grid) -> None:
+    def _run_round(self, exchange: Exchange) -> None:
         began = self._clock.now()
-        self._names = self._wait_for_quorum(grid)
-        number = self.state.round + 1
+        self._names = self._wait_for_quorum(exchange)
         self._state = rounds.configure(self._config, self.state, self._names.values())
-        arrays = to_arrays(self.state.parameters)
-        messages = list(self.configure_train(number, arrays, ConfigRecord(), grid))
-        replies = grid.send_and_receive(messages, timeout=self._config.deadline_s)
-        self.aggregate_train(number, replies)
-        bytes_down = dict.fromkeys(self._names.values(), wire_bytes(messages[0]))
+        down = self._summed(exchange) if self._config.secure else self._collected(exchange)
         self._state = rounds.commit(
-            self._config, self.state, seconds=self._clock.now() - began, bytes_down=bytes_down
+            self._config, self.state, seconds=self._clock.now() - began, bytes_down=down
         )
 
-    def _run_evaluation(self, grid: Grid) -> None:
-        self._names = self._wait_for_quorum(grid)
+    def _collected(self, exchange: Exchange) -> dict[str, int]:
+        """Make one update of the platforms' own; bytes of the message to each."""
+        number = self.state.round + 1
         arrays = to_arrays(self.state.parameters)
-        messages = self.configure_evaluate(self.state.round, arrays, ConfigRecord(), grid)
-        replies = grid.send_and_receive(messages, timeout=self._config.deadline_s)
-        self.aggregate_evaluate(self.state.round, replies)
+        messages = list(self.configure_train(number, arrays, ConfigRecord(), exchange.grid))
+        with closing(self._answers(exchange, messages, f"round {number}")) as replies:
+            self.aggregate_train(number, replies)
+        return dict.fromkeys(self._names.values(), wire_bytes(messages[0]))
+
+    def _summed(self, exchange: Exchange) -> dict[str, int]:
+        """Make one update of a sum of updates that nobody sees; bytes of all messages to each."""
+        plan = self._config.plan_for(self.state.round + 1, self.state.clipping_norm)
+        found = self._sessions(exchange).update(self._names, self.state.parameters, plan)
+        for platform, reason, size in found.refused:
+            self._state = rounds.refuse(self.state, platform, reason, size)
+        state = rounds.take_sum(
+            self._config, self.state, found.summed, counted=found.counted, record=found.record
+        )
+        self._state = rounds.optimise(self._config, state)
+        return dict(found.down)
+
+    def _run_evaluation(self, exchange: Exchange) -> None:
+        self._names = self._wait_for_quorum(exchange)
+        if self._config.secure:
+            plan = self._config.plan_for(self.state.round)
+            found = self._sessions(exchange).evaluation(self._names, self.state.parameters, plan)
+            self._evaluation = {EVERYBODY: found.summed.metrics}
+        else:
+            self._evaluate_each(exchange)
         self._state = rounds.conclude(self.state, self._evaluation)
 
-    def _wait_for_quorum(self, grid: Grid) -> dict[int, str]:
+    def _evaluate_each(self, exchange: Exchange) -> None:
+        number, arrays = self.state.round, to_arrays(self.state.parameters)
+        messages = list(self.configure_evaluate(number, arrays, ConfigRecord(), exchange.grid))
+        with closing(self._answers(exchange, messages, "evaluation")) as replies:
+            self.aggregate_evaluate(number, replies)
+
+    def _sessions(self, exchange: Exchange) -> Sessions:
+        return Sessions(self._config, exchange, self._tell, self._attempts)
+
+    def _answers(
+        self, exchange: Exchange, messages: Sequence[Message], what: str
+    ) -> Generator[Message, None, None]:
+        """Each reply as it comes, up to the deadline; who is waited for is told."""
+        waiting = set(self._names.values())
+        self._tell(f"{what}: waits for {', '.join(sorted(waiting))}")
+        until = self._clock.now() + self._config.deadline_s
+        for reply in exchange.replies(messages, until):
+            waiting.discard(self._sender(reply))
+            if waiting:
+                self._tell(f"{what}: waits for {', '.join(sorted(waiting))}")
+            yield reply
+
+    def _wait_for_quorum(self, exchange: Exchange) -> dict[int, str]:
         """Who is online, at the latest when the join deadline has passed; maybe too few."""
+        secure, needed = self._config.secure, self._config.minimum_platforms
+        needed = max(needed, secure.minimum) if secure else needed
         deadline = self._clock.now() + self._config.join_deadline_s
         while True:
-            names = {node.node_id: node.name or f"node-{node.node_id}" for node in grid.get_nodes()}
-            if len(names) >= self._config.minimum_platforms or self._clock.now() >= deadline:
+            nodes = exchange.grid.get_nodes()
+            names = {node.node_id: node.name or f"node-{node.node_id}" for node in nodes}
+            if secure:
+                names = {node: name for node, name in names.items() if name in secure.identities}
+            if len(names) >= needed or self._clock.now() >= deadline:
                 return _require_unique(names)
+            self._tell(f"waits for platforms: have {len(names)} of {needed}")
+            exchange.check()
             self._clock.pause(self._clock.poll_s)
 
     def _messages(self, kind: str, content: RecordDict, number: int) -> list[Message]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import threading
-from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import time
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from flwr.app import Context, Error, Message, RecordDict, UserConfig
@@ -29,6 +31,7 @@ from isthmus_server.flower.records import tensors_of, without_tensors
 NUM_PARTITIONS = "num-partitions"
 PARTITION_ID = "partition-id"
 _FIRST_NODE = 2  # Flower keeps 0 for nobody and 1 for the SuperLink
+_LOOK_S = 0.2  # seconds at most between two looks for replies
 _ID_LENGTH = 36  # characters, as Flower's ids have, so that messages are as long as Flower's
 _log = logging.getLogger(__name__)
 
@@ -124,15 +127,32 @@ class MemoryGrid(Grid):
 
         A platform that has not begun by then never will; what a late one answers is dropped.
         """
+        seconds = None if timeout is None else float(timeout)
+        return [reply for news in self.stream(messages, timeout=seconds) for reply in news]
+
+    def stream(
+        self, messages: Iterable[Message], *, timeout: float | None
+    ) -> Generator[Sequence[Message], None, None]:
+        """The replies as they come, several times a second, up to `timeout` seconds (None = all).
+
+        A platform that has not begun by then never will; what a late one answers is dropped, as it
+        is where the stream is closed before.
+        """
         ids = list(self.push_messages(messages))
-        wait([self._replies[message_id] for message_id in ids], timeout)
-        for message_id in ids:
-            if self._replies[message_id].cancel():
-                del self._replies[message_id]
-        replies = self.pull_messages(ids)
-        for message_id in ids:
-            self._replies.pop(message_id, None)
-        return replies
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        try:
+            while ids:
+                left = max(min(until - time.monotonic(), _LOOK_S), 0.0)
+                waiting = [self._replies[message_id] for message_id in ids]
+                wait(waiting, left, return_when=FIRST_COMPLETED)
+                ready = [message_id for message_id in ids if self._replies[message_id].done()]
+                ids = [message_id for message_id in ids if message_id not in ready]
+                yield list(self.pull_messages(ready))
+                if time.monotonic() >= until:
+                    return
+        finally:
+            for message_id in ids:
+                self._replies.pop(message_id).cancel()
 
     def close(self) -> None:
         """Wait for platforms at work and end the threads."""

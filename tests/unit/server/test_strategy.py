@@ -17,7 +17,9 @@ from isthmus.parameters import Shared
 from isthmus.records import ARRAYS, METRICS, REPLY, ReplyHeader, pack, unpack
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.flower.records import to_arrays
-from isthmus_server.flower.strategy import Clock, FederationStrategy
+from isthmus_server.flower.exchange import Clock
+from isthmus_server.flower.faults import InterruptedWaitError
+from isthmus_server.flower.strategy import FederationStrategy
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +36,7 @@ class StubGrid(Grid):
     online_after: int = 0  # looks before anybody is online
     looks: int = 0
     sent: list = field(default_factory=list)
+    ready: dict = field(default_factory=dict)
 
     def get_nodes(self):
         self.looks += 1
@@ -41,12 +44,23 @@ class StubGrid(Grid):
             return []
         return [NodeInfo(node_id=10 + k, name=name) for k, name in enumerate(self.names)]
 
-    def send_and_receive(self, messages, *, timeout=None):  # noqa: ARG002 - the face of a Grid
-        messages = list(messages)
-        self.sent += messages
+    def push_messages(self, messages):
         names = {node.node_id: node.name for node in self.get_nodes()}
-        replies = [self.answer(names[m.metadata.dst_node_id], m) for m in messages]
-        return [reply for reply in replies if reply is not None]
+        ids = []
+        for message in messages:
+            self.sent.append(message)
+            message.metadata.__dict__["_message_id"] = name = f"m{len(self.sent)}"
+            ids.append(name)
+            reply = self.answer(names[message.metadata.dst_node_id], message)
+            if reply is not None:
+                self.ready[name] = reply
+        return ids
+
+    def pull_messages(self, message_ids):
+        return [self.ready.pop(name) for name in message_ids if name in self.ready]
+
+    def send_and_receive(self, messages, *, timeout=None):
+        raise AssertionError("replies are taken as they come")
 
     def get_node_ids(self):
         return [node.node_id for node in self.get_nodes()]
@@ -59,12 +73,6 @@ class StubGrid(Grid):
 
     def create_message(self, *args, **kwargs):
         return Message(*args, **kwargs)
-
-    def push_messages(self, messages):  # noqa: ARG002 - the face of a Grid
-        return []
-
-    def pull_messages(self, message_ids):  # noqa: ARG002 - the face of a Grid
-        return []
 
 
 def good(name, message, **changes):
@@ -84,10 +92,12 @@ def good(name, message, **changes):
 
 @pytest.fixture
 def strategy(tmp_path):
-    def make(clock=None, **settings):
+    def make(clock=None, interrupt=lambda: "", tell=lambda _: None, **settings):
         config = server_config(**{"rounds": 1, **settings})
         store = CheckpointStore(tmp_path)
-        return FederationStrategy(config, store, lambda _: None, clock)
+        return FederationStrategy(
+            config, store, lambda _: None, clock, interrupt=interrupt, tell=tell
+        )
 
     return make
 
@@ -199,7 +209,7 @@ def test_a_bad_evaluation_is_logged_and_left_out(strategy, caplog):
 
 
 def test_silent_platforms_are_missing(strategy):
-    one = strategy()
+    one = strategy(FakeTime().clock())
     silent = StubGrid(lambda name, message: None if name == "b" else good(name, message))
     one.start(silent, to_arrays(INITIAL))
     assert one.state.history[0].missing == ("b",)
@@ -219,7 +229,7 @@ class FakeTime:
     seconds: float = 0.0
 
     def clock(self):
-        return Clock(lambda: self.seconds, self.wait, poll_s=2.0)
+        return Clock(lambda: self.seconds, self.wait, poll_s=2.0, reply_poll_s=500.0)
 
     def wait(self, seconds):
         self.seconds += seconds
@@ -239,6 +249,35 @@ def test_it_waits_no_longer_than_the_join_deadline(strategy):
     with pytest.raises(FederationError, match="0 platforms are online"):
         one.start(StubGrid(good, online_after=10**9), to_arrays(INITIAL))
     assert time.seconds == 10.0
+
+
+def test_a_wait_tells_for_whom_and_ends_when_somebody_wants_something_else(strategy):
+    told, looks = [], []
+
+    def pause_soon():
+        looks.append(1)
+        return "pause by the operator" if len(looks) > 4 else ""
+
+    one = strategy(FakeTime().clock(), interrupt=pause_soon, tell=told.append)
+    silent = StubGrid(lambda name, message: None if name == "b" else good(name, message))
+    with pytest.raises(InterruptedWaitError, match="pause by the operator"):
+        one.start(silent, to_arrays(INITIAL))
+    assert told == ["round 1: waits for a, b", "round 1: waits for b"]
+    again = strategy(FakeTime().clock())
+    again.start(StubGrid(good), to_arrays(INITIAL))
+    assert again.state.round == 1
+
+
+def test_a_second_reply_of_a_node_is_not_even_looked_at(strategy):
+    class Twice(StubGrid):
+        def pull_messages(self, message_ids):
+            found = super().pull_messages(message_ids)
+            return [*found, *found]
+
+    one = strategy()
+    one.start(Twice(good), to_arrays(INITIAL))
+    assert sorted(one.state.history[0].platforms) == ["a", "b"]
+    assert one.state.history[0].refused == ()
 
 
 def test_settings_come_from_the_configuration_only(strategy):
