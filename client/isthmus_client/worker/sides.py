@@ -11,10 +11,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.clientapp import ClientApp
 
 from isthmus.federation_contract import FederationContract
+from isthmus.secagg import Site
 from isthmus_client.app import build_client_app
 from isthmus_client.approvals import approved
 from isthmus_client.home import Home
 from isthmus_client.ledger import Key
+from isthmus_client.secure_side import Attendance, Seat
 from isthmus_client.worker.own_data import OwnData
 from isthmus_client.worker.trainers import Account, Side, plain_side, private_member, private_side
 from isthmus_client.workspace import Workspace
@@ -22,6 +24,7 @@ from isthmus_client.workspace import Workspace
 LEDGER: Final = "ledger.sqlite"
 AUDIT: Final = "audit.jsonl"
 SENT: Final = "sent"
+ATTENDANCE: Final = "rounds.json"
 DATA_KEY: Final = Key("platform")
 """Whose privacy is spent: a ledger is of one platform, whatever name or keys it has."""
 
@@ -145,6 +148,26 @@ class Sides:
         return side
 
 
-def build_app(_owner: Owner, side: Side, _contract: FederationContract) -> ClientApp:
-    """The app of a run's side."""
-    return build_client_app(lambda _context: side.trainer, lambda _name: side.outbox)
+def build_app(owner: Owner, side: Side, contract: FederationContract) -> ClientApp:
+    """The app of a run's side; where the contract says so, it answers in secure sums alone."""
+    seat_for = (lambda _name: seat_of(owner, contract)) if contract.secure else None
+    return build_client_app(lambda _context: side.trainer, lambda _name: side.outbox, seat_for)
+
+
+def seat_of(owner: Owner, contract: FederationContract) -> Seat:
+    """What a platform brings to secure aggregation: what the contract that it approved says.
+
+    Guarantees:
+        Whom it takes for whom, how many a sum must have, and how many may collude are the
+        contract's, whatever the server says in a round.
+    """
+    members = contract.members.items()
+    site = Site(
+        owner.name,
+        owner.signing,
+        {name: bytes.fromhex(member.signing) for name, member in members},
+        bytes.fromhex(contract.sha256),
+        minimum=contract.minimum,
+        colluders=contract.colluders,
+    )
+    return Seat(site, Attendance(owner.home.federation / ATTENDANCE))
