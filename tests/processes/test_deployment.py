@@ -1,9 +1,21 @@
 """A federation as real processes: from an empty folder to a released encoder."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from deployment import NAMES, federation
 
-PLAIN = ("--privacy", "none", "--no-secure-aggregation", "--max-steps", "2")
+from isthmus.federation_contract import FederationContract
+from isthmus.parameters import Shared
+from isthmus_client.home import Home
+from isthmus_server.state import open_state
+from isthmus_simulations.rehearsal import rehearse
+
+pytestmark = pytest.mark.slow
+
+OPEN = ("--privacy", "none", "--no-secure-aggregation", "--patience", "0", "--minimum", "3")
+SECURE = ("--privacy", "none", "--secure-aggregation", "--patience", "0", "--minimum", "3")
 
 
 @pytest.fixture(scope="module")
@@ -12,11 +24,40 @@ def fed(tmp_path_factory):
         yield made
 
 
-@pytest.mark.slow
-def test_a_run_reaches_its_end_with_every_platform_in_every_round(fed):
-    run = fed.propose("--rounds", "3", *PLAIN)
+def contract_of(fed, run: str) -> FederationContract:
+    state = open_state(fed.home.database_path)
+    try:
+        return FederationContract.from_bytes(state.runs.get(run).contract)
+    finally:
+        state.close()
+
+
+def rehearsed(fed, run: str, out: Path) -> Shared:
+    homes = {name: Home(fed.contract(name)) for name in NAMES}
+    return rehearse(contract_of(fed, run), homes, out).final
+
+
+def largest_difference(one: Shared, other: Shared) -> float:
+    assert one.shapes() == other.shapes()
+    pairs = zip(one.tensors.values(), other.tensors.values(), strict=True)
+    return max(float(np.abs(a - b).max()) for a, b in pairs)
+
+
+@pytest.mark.parametrize("kind", [OPEN, SECURE], ids=["open", "secure"])
+def test_a_deployed_run_comes_to_what_the_simulation_comes_to(fed, kind, tmp_path):
+    run = fed.propose("--rounds", "3", *kind)
     status = fed.wait_status(run, "finished")
     assert status["round"] == 3
-    assert fed.committed(run) == 3
-    listed = {row["name"]: row for row in fed.on_server("list")["platforms"]}
-    assert {*listed} == {*NAMES}
+    found = fed.parameters(run, 3)
+    moved = largest_difference(found, fed.parameters(run, 0))
+    assert moved > 1e-3  # otherwise the comparison says nothing
+    assert largest_difference(found, rehearsed(fed, run, tmp_path)) < 1e-5
+
+
+def test_another_seed_comes_to_something_else(fed, tmp_path):
+    run = fed.propose("--rounds", "1", "--seed", "8", *OPEN)
+    fed.wait_status(run, "finished")
+    rehearsal = contract_of(fed, run).model_copy(update={"seed": 9})
+    homes = {name: Home(fed.contract(name)) for name in NAMES}
+    other = rehearse(rehearsal, homes, tmp_path).final
+    assert largest_difference(fed.parameters(run, 1), other) > 1e-3
