@@ -22,6 +22,7 @@ from typing import Final
 from isthmus.errors import ServiceError
 
 MAX_LOG: Final = 10 * 1024 * 1024  # bytes of a log that is set aside when its process starts
+_TURN_S: Final = 0.05  # between two looks whether the process before has ended
 _STEADY: Final = 30.0  # seconds alive after which the next pause is the first one again
 
 
@@ -219,6 +220,35 @@ def stop_with_parent(stop: threading.Event, then: Callable[[], None] = lambda: N
         then()
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+@contextmanager
+def turn(runtime: Path, name: str, stop: threading.Event) -> Iterator[bool]:
+    """Hold a process's place, once the one before has ended, however that was.
+
+    A supervisor that is killed takes its children with it, but they end a moment later than it
+    does: the next supervisor's would meet them, and both would write, or one would take away what
+    the other listens on.
+
+    Args:
+        runtime: folder of `NAME.lock`; made where it is not, mode 0700.
+        name: of the process, which is one at a time.
+        stop: set when this process is to end.
+
+    Yields:
+        Whether the place is held; no, where the process was told to stop before it was.
+    """
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (runtime / f"{name}.lock").open("a+") as lock:
+        while not stop.is_set():
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                stop.wait(_TURN_S)
+            else:
+                yield True
+                return
+        yield False
 
 
 @contextmanager

@@ -144,3 +144,38 @@ def test_there_is_one_supervisor_and_the_lock_of_a_dead_one_is_free(tmp_path):
         holder.kill()
     with alone(tmp_path, "it"):
         pass
+
+
+HOLDS = """
+import sys, threading
+from pathlib import Path
+from isthmus.supervision import stop_on_signals, turn
+stop = threading.Event()
+stop_on_signals(stop)
+with turn(Path(sys.argv[1]), "worker", stop) as held:
+    print("held" if held else "told to stop", flush=True)
+    stop.wait()
+"""
+
+
+def holder(folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(folder)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_place_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path):
+    first = holder(tmp_path)
+    assert first.stdout.readline() == "held\n"
+    second, third = holder(tmp_path), holder(tmp_path)
+    try:
+        third.terminate()
+        told, _ = third.communicate(timeout=20)
+        assert told in {"told to stop\n", ""}  # "": before it could hear
+        assert second.poll() is None
+        first.kill()
+        assert second.stdout.readline() == "held\n"
+    finally:
+        for each in (first, second, third):
+            each.kill()
+            each.communicate()

@@ -15,7 +15,7 @@ from typing import Final
 from isthmus.errors import IsthmusError
 from isthmus.logs import log_as_json
 from isthmus.offline import stay_offline
-from isthmus.supervision import stop_on_signals, stop_with_parent
+from isthmus.supervision import stop_on_signals, stop_with_parent, turn
 from isthmus_client.home import Home
 from isthmus_client.worker.channel import ChannelServer
 from isthmus_client.worker.status import RUN, StatusFile
@@ -33,9 +33,10 @@ def main(arguments: list[str]) -> int:
     stop_with_parent(stop)
     home = Home(Path(arguments[0]))
     status = StatusFile(home.federation / RUN / "worker.json")
-    status.tell("starting", "loading the libraries and the data")
     try:
-        return _serve(home, status, stop)
+        with turn(home.federation / RUN, "worker", stop) as held:
+            status.tell("starting", "loading the libraries and the data")
+            return _serve(home, status, stop) if held else 0
     except IsthmusError as error:
         status.tell("waiting", f"{error} {error.hint}".strip())
         _log.error("%s: %s %s", type(error).__name__, error, error.hint)

@@ -22,6 +22,7 @@ from isthmus.control.control_pb2_grpc import (
 from isthmus.control.limits import MAX_MESSAGE, MAX_STRANGERS
 from isthmus.errors import ServiceError
 from isthmus.identity import Authority, load_signing_key
+from isthmus.supervision import turn
 from isthmus_server.control.enrolment import EnrolmentService
 from isthmus_server.control.federation import Federation
 from isthmus_server.control.membership import MembershipService
@@ -120,7 +121,12 @@ def main(folder: Path, stop: threading.Event, ready: Callable[[], None] = lambda
     """
     home = ServerHome(folder)
     settings = load_settings(home)
-    with open_state(settings.database_url(home)) as state:
+    with (
+        turn(home.runtime, "control", stop) as held,
+        open_state(settings.database_url(home)) as state,
+    ):
+        if not held:
+            return
         running = serve(home, state, Authority.open(home.authority), settings)
         try:
             ready()

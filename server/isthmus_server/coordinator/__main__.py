@@ -16,7 +16,7 @@ from threading import Event
 from isthmus.errors import IsthmusError
 from isthmus.logs import log_as_json
 from isthmus.offline import stay_offline
-from isthmus.supervision import stop_on_signals, stop_with_parent
+from isthmus.supervision import stop_on_signals, stop_with_parent, turn
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import load_settings
 from isthmus_server.state import open_state
@@ -41,9 +41,13 @@ def main(folder: Path) -> int:
     home = ServerHome(folder)
     try:
         settings = load_settings(home)
-        with open_state(settings.database_url(home)) as state:
+        with (
+            turn(home.runtime, "coordinator", stop) as held,
+            open_state(settings.database_url(home)) as state,
+        ):
             _log.info("coordinating")
-            Coordinator(home, settings, state, stop).run()
+            if held:
+                Coordinator(home, settings, state, stop).run()
     except IsthmusError as error:
         _log.error("%s %s", error, error.hint)
         return error.exit_code

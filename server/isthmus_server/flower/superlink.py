@@ -24,7 +24,7 @@ from isthmus.files import write_bytes
 from isthmus.identity.tls import server_context
 from isthmus.logs import log_as_json
 from isthmus.offline import stay_offline
-from isthmus.supervision import stop_with_parent
+from isthmus.supervision import stop_with_parent, turn
 from isthmus_server.ports import announce, announced
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import Settings, load_settings
@@ -47,8 +47,14 @@ def main(folder: Path) -> int:
     home = ServerHome(folder)
     try:
         settings = load_settings(home)
-        with open_state(settings.database_url(home)) as state:
-            asyncio.run(_serve(home, settings, state))
+        stop = Event()
+        stop_with_parent(stop)
+        with (
+            turn(home.runtime, "superlink", stop) as held,
+            open_state(settings.database_url(home)) as state,
+        ):
+            if held:
+                asyncio.run(_serve(home, settings, state))
     except IsthmusError as error:
         _log.error("%s %s", error, error.hint)
         return error.exit_code
