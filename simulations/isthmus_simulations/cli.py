@@ -86,6 +86,14 @@ WeightsOption = Annotated[
     Weighting | None,
     text("How much a platform's update counts.", panel=HOW, default="the rule's own"),
 ]
+SecureOption = Annotated[
+    bool,
+    switch(
+        "--secure-aggregation",
+        "The server sees sums over platforms only; three platforms or more.",
+        panel=PRIVACY,
+    ),
+]
 PrivacyOption = Annotated[
     Trust, text("Whom users must trust: nobody (local), or most platforms (pooled).", panel=PRIVACY)
 ]
@@ -148,6 +156,7 @@ def simulate(
     weights: WeightsOption = None,
     sequence_models: SequenceOption = False,
     encoder: EncoderOption = None,
+    secure_aggregation: SecureOption = False,
     privacy: PrivacyOption = "none",
     epsilon: EpsilonOption = 8.0,
     colluders: ColludersOption = 0,
@@ -186,6 +195,7 @@ def simulate(
         aggregation=aggregation,
         weights=weights,
         sequence_models=sequence_models,
+        secure_aggregation=secure_aggregation,
         privacy=privacy,
         epsilon=epsilon,
         colluders=colluders,

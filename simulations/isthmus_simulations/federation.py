@@ -19,11 +19,12 @@ from isthmus_client.ranker_trainer import RankerData, RankerTrainer, initial_ran
 from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.workspace import Workspace
 from isthmus_server.checkpoints import CheckpointStore
-from isthmus_server.history import RunResult
+from isthmus_server.history import EVERYBODY, RunResult
 from isthmus_simulations.engines.platforms import FolderOutboxes
 from isthmus_simulations.engines.runner import run_federation
 from isthmus_simulations.job import Job
 from isthmus_simulations.private_federation import federate_privately
+from isthmus_simulations.secure_federation import SimulatedCohort
 from isthmus_simulations.stages import encoder_of
 
 _CONFIG = "encoder.json"
@@ -43,10 +44,13 @@ def federate(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
     in_memory = options.engine == "memory"
     folders = [] if in_memory else _save(options.out / "platforms", workspaces, plan.encoder)
     store = CheckpointStore(options.out / "rounds")
+    config = plan.server(options.out.name, len(workspaces))
+    cohort = SimulatedCohort.of(job, config, [w.platform.name for w in workspaces])
     with job.progress.track("federation, rounds", plan.rounds) as advance:
         return run_federation(
             options.engine,
-            server_config=plan.server(options.out.name, len(workspaces)),
+            server_config=cohort.config,
+            seats=cohort.seats,
             initial=initial_parameters(plan.encoder, plan.seed),
             store=store,
             outboxes=FolderOutboxes(options.out / "outbox"),
@@ -73,10 +77,13 @@ def federate_ranker(job: Job, data: Sequence[RankerData], encoder: Shared) -> Ru
     module = encoder_of(encoder, plan.encoder)
     folders = [] if in_memory else _save_release(options.out / "platforms", data, encoder)
     store = CheckpointStore(options.out / "ranker-rounds")
+    config = plan.ranker_server(f"{options.out.name}-ranker", len(data))
+    cohort = SimulatedCohort.of(job, config, [each.workspace.platform.name for each in data])
     with job.progress.track("federation of the ranker, rounds", plan.rounds) as advance:
         return run_federation(
             options.engine,
-            server_config=plan.ranker_server(f"{options.out.name}-ranker", len(data)),
+            server_config=cohort.config,
+            seats=cohort.seats,
             initial=initial_ranker_parameters(plan.seed),
             store=store,
             outboxes=FolderOutboxes(options.out / "outbox" / "ranker"),
@@ -122,8 +129,11 @@ def trainer_from_folder(folder: Path) -> FederatedTrainer:
 
 
 def federated_curves(run: RunResult) -> dict[str, tuple[CurvePoint, ...]]:
-    """Each platform's validation after every round, with the seconds of all rounds so far."""
-    names = sorted({name for scores in run.validation for name in scores})
+    """Each platform's validation after every round, with the seconds of all rounds so far.
+
+    Under secure aggregation no platform's is known, and the points have no score.
+    """
+    names = sorted({name for scores in run.validation for name in scores} - {EVERYBODY})
     names = names or sorted({name for record in run.rounds for name in record.platforms})
     elapsed = [0.0]
     for record in run.rounds:
@@ -139,6 +149,7 @@ def federated_curves(run: RunResult) -> dict[str, tuple[CurvePoint, ...]]:
 
 
 def training_seconds(run: RunResult, platform: str) -> float:
-    """Seconds that a platform worked for the federation."""
-    parts = (record.platforms.get(platform) for record in run.rounds)
-    return sum(float(part.metrics.get("seconds", 0.0)) for part in parts if part is not None)
+    """Seconds that a platform worked for the federation; where sums alone are known, the mean."""
+    parts = [(record.platforms.get(platform), record.sum) for record in run.rounds]
+    told = [(summed or part).metrics for part, summed in parts if part is not None]
+    return sum(float(metrics.get("seconds", 0.0)) for metrics in told)

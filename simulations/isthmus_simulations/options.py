@@ -33,6 +33,7 @@ class SimulationOptions(BaseModel):
         aggregation: how the server combines the updates of a round.
         weights: how much a platform's update counts: by its users, equally, or by their root.
         sequence_models: whether each platform trains a SASRec of its own, to be fused in.
+        secure_aggregation: whether the server sees sums over platforms only.
         privacy: the trust mode of differential privacy; none trains without.
         epsilon: of a private run, for one user of one platform.
         colluders: platforms that may work together with the server against another; pooled alone.
@@ -62,6 +63,7 @@ class SimulationOptions(BaseModel):
     aggregation: AggregationRule | None = None
     weights: Weighting | None = None
     sequence_models: bool = False
+    secure_aggregation: bool = False
     privacy: Trust = "none"
     epsilon: float = Field(default=8.0, gt=0, le=200)
     colluders: int = Field(default=0, ge=0)
@@ -98,6 +100,7 @@ DEPENDENT = (
     "aggregation",
     "weights",
     "sequence_models",
+    "secure_aggregation",
     "privacy",
     "epsilon",
     "colluders",

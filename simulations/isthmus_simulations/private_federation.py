@@ -29,6 +29,7 @@ from isthmus_simulations.audit.verdict import audit_run
 from isthmus_simulations.audit.watching import Auditor
 from isthmus_simulations.engines.runner import run_federation
 from isthmus_simulations.job import Job
+from isthmus_simulations.secure_federation import SimulatedCohort
 
 LEDGERS = "ledgers"
 
@@ -60,7 +61,8 @@ def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
         )
     initial = initial_parameters(plan.encoder, plan.seed)
     schedule = schedule_of(plan.private, workspaces, initial)
-    config = server_config(job, schedule)
+    cohort = SimulatedCohort.of(job, server_config(job, schedule), schedule.users)
+    config = cohort.config
     auditor = _auditor(job, schedule, initial)
     store = CheckpointStore(options.out / "rounds")
     with ExitStack() as ledgers:
@@ -74,6 +76,7 @@ def federate_privately(job: Job, workspaces: Sequence[Workspace]) -> RunResult:
         result = run_federation(
             options.engine,
             server_config=config,
+            seats=cohort.seats,
             initial=initial,
             store=store,
             outboxes=outboxes.__getitem__,

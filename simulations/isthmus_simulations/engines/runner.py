@@ -10,6 +10,7 @@ from isthmus.errors import ResumeError, ScenarioError
 from isthmus.offline import stay_offline
 from isthmus.parameters import Shared
 from isthmus_client.app import OutboxFor, TrainerFor, build_client_app
+from isthmus_client.secure_side import SeatFor
 from isthmus_client.trainer import LocalTrainer
 from isthmus_server.app import build_server_app
 from isthmus_server.checkpoints import CheckpointStore
@@ -40,6 +41,7 @@ def run_federation(
     on_round: Callable[[RoundRecord], None] = lambda _: None,
     workers: int = 2,
     resume: bool = False,
+    seats: SeatFor | None = None,
 ) -> RunResult:
     """Run, or resume, a federation of platforms on this machine.
 
@@ -57,6 +59,8 @@ def run_federation(
         trainers: ready ones, instead of folders.
         on_round: called after each round that was saved.
         workers: platforms that work at the same time.
+        seats: what each platform brings to secure aggregation, by its name (memory engine only);
+            None = the server sees each platform's update.
         resume: go on where the store ends; otherwise the store must be empty.
 
     Raises:
@@ -67,8 +71,10 @@ def run_federation(
     stay_offline()
     if not resume and not store.is_empty():
         raise ResumeError(f"{store.folder} holds a run already", hint="resume it, or clear it")
+    if seats is not None and engine != "memory":
+        raise ScenarioError(f"engine {engine}: secure aggregation runs in one process")
     trainer_for = _trainers(engine, folders, trainer_factory, trainers)
-    client_app = build_client_app(trainer_for, outboxes)
+    client_app = build_client_app(trainer_for, outboxes, seats)
     server_app = build_server_app(server_config, initial, store, on_round)
     names = names_of(folders, trainers)
     if engine == "memory":
