@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ from isthmus_server.history import RoundRecord
 from isthmus_server.server_home import ServerHome
 from isthmus_server.state import RunRow, State
 
+_SAY_S = 0.5  # between two reasons that are written down
 _JOIN_S = 5.0  # for which a round that is about to start waits for a platform that just left
 _log = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ class Driver:
         self.store = CheckpointStore(home.rounds(row.id))
         self.journal = Journal(state, log, self.contract)
         self._home, self._state, self._row, self._wishes = home, state, row, wishes
+        self._told, self._said = "", 0.0  # what the strategy waits for; when that was written
 
     @property
     def next_round(self) -> int:
@@ -96,7 +99,14 @@ class Driver:
         initial = self._initial(grid)
         self._catch_up(initial)
         self._tell()
-        strategy = FederationStrategy(self.config, self.store, self._committed)
+        strategy = FederationStrategy(
+            self.config,
+            self.store,
+            self._committed,
+            interrupt=self._interrupted,
+            tell=self._hear,
+            attempts=self._attempt,
+        )
         strategy.start(grid, to_arrays(initial))
 
     def _initial(self, grid: RemoteGrid) -> Shared:
@@ -121,8 +131,25 @@ class Driver:
             raise InterruptedWaitError(reason)
         self._tell()
 
+    def _attempt(self) -> int:
+        """A number that was never used in this run, whoever is killed in between."""
+        row = self._state.runs.get(self._row.id)
+        attempt = (row.attempt if row else self._row.attempt) + 1
+        return self._state.runs.set(self._row.id, attempt=attempt).attempt
+
+    def _hear(self, told: str) -> None:
+        """What the strategy waits for; written down a moment later, as it soon changes."""
+        self._told = told
+
+    def _interrupted(self) -> str:
+        """Asked by the strategy about once a second: whether to leave the round."""
+        if self._told and time.monotonic() - self._said > _SAY_S:
+            self._say(self._told)
+        return self._wishes.now()
+
     def _tell(self) -> None:
         self._say(f"round {self.next_round} of at most {self.contract.rounds} is under way")
 
     def _say(self, reason: str) -> None:
+        self._said, self._told = time.monotonic(), ""
         self._state.runs.set(self._row.id, status="running", reason=reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -84,7 +85,6 @@ class Coordinator:
         self._server = public_raw(key)
         self._log = AuditLog(self.home.audit, key)
         self._ends = Endings(self.home, self.state, self._log)
-        self._link = PrivateLink(self.home, interrupt=self._stopping)
         self._probe = PrivateLink(self.home, interrupt=self._stopping, patience_s=_PROBE_S)
 
     def run(self) -> None:
@@ -99,7 +99,6 @@ class Coordinator:
                 if not busy:
                     self.stop.wait(_LOOK_S)
         finally:
-            self._link.close()
             self._probe.close()
 
     def step(self) -> bool:
@@ -161,7 +160,8 @@ class Coordinator:
                 self._say(row, reason)
                 return False
             row = self._next_attempt(row)
-            driver.run(self._grid(driver, wishes))
+            with closing(PrivateLink(self.home, interrupt=wishes.now)) as link:
+                driver.run(self._grid(driver, link, wishes))
         except InterruptedWaitError as reason:
             _log.info("run %s: %s", row.id, reason)
         except _PERMANENT as error:
@@ -217,14 +217,14 @@ class Coordinator:
             if (seen := rows[name].last_seen) is None or seen >= since
         }
 
-    def _grid(self, driver: Driver, wishes: Wishes) -> RemoteGrid:
+    def _grid(self, driver: Driver, link: PrivateLink, wishes: Wishes) -> RemoteGrid:
         """To the members that agreed and may take part, as of each round."""
 
         def allowed() -> Collection[str]:
             row = self.state.runs.get(driver.contract.run)
             return self._outlook(driver, row).ready if row else ()
 
-        return RemoteGrid(self._link, wishes.now, allowed)
+        return RemoteGrid(link, wishes.now, allowed)
 
     def _again(self, row: RunRow, error: Exception, trouble: _Trouble) -> None:
         """Tell what went wrong, and try the round again after a while."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import struct
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from contextlib import closing
 from typing import Final
 
 from flwr.app import Error, Message, RecordDict
@@ -145,21 +146,40 @@ class RemoteGrid(Grid):
         """
         sent = list(messages)
         lives = max((message.metadata.ttl for message in sent), default=0.0)
-        until = time.monotonic() + (lives if timeout is None else timeout)
         replies: list[Message] = []
+        with closing(self.stream(sent, timeout=lives if timeout is None else timeout)) as stream:
+            for news in stream:
+                replies += news
+                if reason := self._interrupt():
+                    raise InterruptedWaitError(reason)
+        return replies
+
+    def stream(
+        self, messages: Sequence[Message], *, timeout: float
+    ) -> Generator[Sequence[Message], None, None]:
+        """What came since the last look, about once a second or with each news.
+
+        It ends when all have answered or the time is over; then, or when it is closed, the messages
+        are forgotten: nobody works on them any more.
+
+        Args:
+            messages: to nodes, one each.
+            timeout: seconds.
+
+        Raises:
+            RunGoneError, ServiceError, InterruptedWaitError: as `send_and_receive`.
+        """
+        until = time.monotonic() + timeout
         try:
-            waiting = dict.fromkeys(self._push(sent, until))
+            waiting = dict.fromkeys(self._push(list(messages), until))
             try:
                 while waiting and (left := until - time.monotonic()) > 0:
-                    replies += self._pull(waiting, wait_s=min(left, _LOOK_S), until=until)
-                    if waiting and (reason := self._interrupt()):
-                        raise InterruptedWaitError(reason)
+                    yield self._pull(waiting, wait_s=min(left, _LOOK_S), until=until)
             finally:
-                self._link.settle(message.metadata.message_id for message in sent)
+                self._link.settle(message.metadata.message_id for message in messages)
         except RunGoneError:
             self._run = None
             raise
-        return replies
 
     def _push(self, messages: list[Message], until: float) -> list[str]:
         run = self.run.run_id
