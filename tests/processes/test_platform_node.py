@@ -7,12 +7,17 @@ from dataclasses import replace
 import pytest
 from fleet_server import SETTINGS, TestServer
 from flwr.app import ConfigRecord, Message, RecordDict
-from platform_node import TINY, PlatformNode, grid_of, online, plain_run
+from flwr.app.message.message import make_message
+from flwr.app.metadata import Metadata
+from flwr.common.serde import message_to_proto
+from platform_node import CONTENT, TINY, PlatformNode, grid_of, online, plain_run
 from waiting import until
 
+from isthmus.encoder_config import EncoderConfig
 from isthmus.errors import NotApprovedError
 from isthmus.records import PLAN
 from isthmus_client.federated_trainer import initial_parameters
+from isthmus_client.worker.channel import WorkerChannel
 from isthmus_server.flower.initial import ask_platforms
 from isthmus_server.flower.records import to_arrays, to_content, update_of
 
@@ -90,6 +95,45 @@ def test_a_round_comes_back_in_milliseconds_and_is_written_down(grid, platform, 
     assert len(lines(platform, "update")) == before + 4
     assert all(line["signature"] for line in lines(platform, "update"))
     assert min(took) < 1.0
+
+
+def test_a_million_parameters_come_back_in_a_fraction_of_a_second(server, grid, platform, capsys):
+    large = EncoderConfig(content=CONTENT, dim=256, layers=2, heads=4, max_events=20)
+    contract = plain_run([platform], run="large", encoder=large)
+    small = replace(contract.plan, batch_size=4, max_steps=1, validate=False)
+    contract = contract.model_copy(update={"plan": small})
+    platform.approve(server, contract)
+    assert contract.size > 1_000_000
+    took = {"round": [], "channel": []}
+    for number in (1, 2, 3):
+        began = time.perf_counter()
+        assert update_of(ask(grid, platform, number, contract=contract), "large").users > 0
+        took["round"].append(time.perf_counter() - began)
+    channel = WorkerChannel(platform.home.federation / "run")
+    for number in (1, 2, 3, 4):
+        plan = replace(contract.plan, round=0)
+        asked = wire(
+            to_content(to_arrays(initial_parameters(large, number)), plan),
+            "query.initial",
+            platform.node_id,
+        )
+        began = time.perf_counter()
+        assert len(channel.ask(asked)) > 4 * contract.size
+        took["channel"].append(time.perf_counter() - began)
+    channel.close()
+    with capsys.disabled():
+        for what, seconds in took.items():
+            rest = min(seconds[1:])
+            sys.stdout.write(
+                f"\n1 M parameters, {what}: first {seconds[0]:.3f} s, then {rest:.3f} s"
+            )
+    assert min(took["channel"]) < 1.0
+
+
+def wire(content, kind, node):
+    """A message as the node hands it to the worker."""
+    metadata = Metadata(1, "", 1, node, "", "0", time.time(), 60.0, kind)
+    return message_to_proto(make_message(metadata, content=content)).SerializeToString()
 
 
 def test_the_initial_parameters_are_the_contracts(grid, platform):

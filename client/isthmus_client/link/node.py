@@ -93,7 +93,8 @@ def _work(
     )
     hooks = _hooks(home, session, link, joined, status)
     node.append(SessionLoop(session, keys.signing, policy, hooks, stop))
-    loop = FleetLoop(parts, home.federation / RUN / "node.number", joined)
+    number = home.federation / RUN / "node.number"
+    loop = FleetLoop(parts, number, joined, node[0].reopen)
     node[0].start()
     loop.start()
     stop.wait()
@@ -129,10 +130,10 @@ def fleet_link(
 
 
 def address_of(session: Session) -> str:
-    """Of the fleet listener, as the server told it last."""
+    """Of the fleet listener, as the server told it last; port 0 = it told none yet."""
     enrolment = session.enrolment
     host = f"[{enrolment.server}]" if ":" in enrolment.server else enrolment.server
-    return f"{host}:{enrolment.ports['fleet']}"
+    return f"{host}:{enrolment.ports.get('fleet', 0)}"
 
 
 def _hooks(

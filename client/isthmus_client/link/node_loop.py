@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,7 @@ _REFUSED_S: Final = 2.0  # between two tries of a platform that the server does 
 _LEASE_S: Final = 1.0  # between two tries to enter while an old lease lasts
 _FIRST_S: Final = 0.1  # between two tries to reach the server; doubled each time
 _LAST_S: Final = 2.0
+_LOST: Final = 4  # failures in a row after which the server is asked for its address anew
 _log = logging.getLogger(__name__)
 
 
@@ -28,10 +30,14 @@ class FleetLoop:
         number: file that remembers which node of Flower's this platform is.
         joined: set once the control session was opened: a cloned identity is found out there,
             before it could take anybody's messages.
+        lost: called when the server was not reached several times: its address may be another.
     """
 
-    def __init__(self, parts: Parts, number: Path, joined: threading.Event) -> None:
-        self._parts, self._number, self._joined = parts, number, joined
+    def __init__(
+        self, parts: Parts, number: Path, joined: threading.Event, lost: Callable[[], None]
+    ) -> None:
+        self._parts, self._number, self._joined, self._lost = parts, number, joined, lost
+        self._failures = 0
         self._runner = MessageRunner(parts)
         self._active = threading.Event()
         self._pause = _FIRST_S
@@ -50,7 +56,7 @@ class FleetLoop:
         """Enter the fleet if need be, wait for a message and answer it."""
         try:
             self._stepped()
-            self._pause = _FIRST_S
+            self._pause, self._failures = _FIRST_S, 0
         except LeaseHeldError as error:
             self._rest(
                 "waiting", f"{error}; it ends by itself within {2 * HEARTBEAT_S:g} s", _LEASE_S
@@ -60,6 +66,9 @@ class FleetLoop:
         except (ServiceError, MessageRefusedError, OSError) as error:
             self._rest("waiting", str(error), self._pause)
             self._pause = min(2 * self._pause, _LAST_S)
+            self._failures += 1
+            if self._failures % _LOST == 0:
+                self._lost()
 
     def leave(self) -> None:
         """Tell the server that this node is gone, if it can be told."""

@@ -67,7 +67,12 @@ class SessionLoop:
         self._home: Home = session.home
         self._sent: set[tuple[str, str, str, str]] = set()
         self._next = 0.0
+        self._reopen = threading.Event()
         self.ahead_s = 0.0
+
+    def reopen(self) -> None:
+        """Open a new session soon: the server tells its addresses when one is opened."""
+        self._reopen.set()
 
     def start(self) -> None:
         """Run in a thread of its own."""
@@ -90,7 +95,10 @@ class SessionLoop:
         Raises:
             IsthmusError, OSError: what keeps it from that.
         """
+        if self._reopen.is_set():
+            self._session.close()
         if not self._session.is_open:
+            self._reopen.clear()
             self._session.open()
             self._next = 0.0
             self._hooks.opened()

@@ -50,7 +50,7 @@ def _serve(home: Home, status: StatusFile, stop: threading.Event) -> int:
     channel = ChannelServer(home.federation / RUN)
     channel.start(made.serving)
     status.tell("ready")
-    made.warm_up()
+    threading.Thread(target=made.warm_up, name="warm-up", daemon=True).start()
     stop.wait()
     status.tell("stopped", "told to stop")
     if not channel.close(GRACE_S):
