@@ -2,7 +2,7 @@
 
 A platform's weighted update, its weight, its users and its metrics are whole numbers in one vector,
 so that the server learns of all of them the sum alone. What is added is exact: the only error is
-the rounding of each platform's numbers to multiples of 1 / UNIT.
+the rounding of each platform's numbers to multiples of 1 / UNIT, or 1 / FINE.
 
     tensors by name | weight | users | for each metric its value and 1, or 0 and 0
 """
@@ -25,8 +25,11 @@ from isthmus.privacy import adaptive
 Words = npt.NDArray[np.int64]
 Shapes = Mapping[str, tuple[int, ...]]
 
-UNIT: Final = 2.0**24
-"""Steps in 1: n platforms move a mean of weights of 1 and more by at most n / 2**25 / weights."""
+UNIT: Final = 2.0**30
+"""Steps in 1 of a weighted update: the mean over n platforms moves by n / 2**31 / weights at most,
+below what float32 holds of an update. A platform of w users may send w times |update| < 2**32 / n:
+ten million users in a cohort of 100 values up to 4, which a diverged training alone exceeds."""
+FINE: Final = 2.0**24  # steps in 1 of weights and metrics
 LARGEST: Final = 2.0**62  # of a sum, below where 2^64 wraps round
 _WORD: Final = 8  # bytes
 
@@ -110,7 +113,7 @@ class Layout:
         """
         if update.delta.shapes() != dict(self.shapes):
             raise MessageRefusedError("the update has not the tensors of this round's vector")
-        weight = np.rint(_WEIGHTS[self.weights](update.users) * UNIT)
+        weight = np.rint(_WEIGHTS[self.weights](update.users) * FINE)
         out = np.empty(self.length, np.int64)
         place = 0
         for tensor in update.delta.tensors.values():
@@ -118,10 +121,10 @@ class Layout:
             if self.kind == "grid":
                 part[:] = tensor.reshape(-1)  # sums on the grid wrap by design
             else:
-                np.copyto(part, _stepped(tensor, weight, platforms), casting="unsafe")
+                np.copyto(part, _stepped(tensor, weight / FINE, platforms), casting="unsafe")
             place += tensor.size
         told = [update.metrics.get(name) for name in self.metrics]
-        pairs = [(0.0, 0.0) if value is None else (value * UNIT, 1.0) for value in told]
+        pairs = [(0.0, 0.0) if value is None else (value * FINE, 1.0) for value in told]
         tail = np.array([weight, update.users, *(x for pair in pairs for x in pair)], np.float64)
         out[place:] = _within(np.rint(tail), platforms).astype(np.int64)
         return out
@@ -144,14 +147,14 @@ class Layout:
         if weight < 0 or users < 0 or any(not 0 <= count <= platforms for count in counts):
             raise MessageRefusedError(
                 f"the sum over {platforms} platforms says {users} users with a weight of "
-                f"{weight / UNIT:g}, and counts of metrics {counts}: a platform lied"
+                f"{weight / FINE:g}, and counts of metrics {counts}: a platform lied"
             )
         metrics = {
-            name: value / UNIT / count
+            name: value / FINE / count
             for name, value, count in zip(self.metrics, values, counts, strict=True)
             if count
         }
-        return Summed(self._delta(words[: self.size], weight), users, weight / UNIT, metrics)
+        return Summed(self._delta(words[: self.size], weight), users, weight / FINE, metrics)
 
     def _delta(self, words: Words, weight: int) -> Shared | GridSum:
         """The tensors of a sum, divided by its weight unless they are on the grid."""
@@ -163,7 +166,7 @@ class Layout:
             place += size
         if self.kind == "grid":
             return GridSum(parts)
-        divisor = float(weight) if weight else math.inf
+        divisor = weight / FINE * UNIT if weight else math.inf
         return Shared({n: np.asarray(part / divisor, np.float32) for n, part in parts.items()})
 
 
@@ -191,7 +194,7 @@ def _stepped(
 ) -> npt.NDArray[np.float64]:
     """A weighted tensor in whole steps. (size,)."""
     steps = tensor.reshape(-1).astype(np.float64)
-    steps *= weight
+    steps *= weight * UNIT
     np.rint(steps, out=steps)
     return _within(steps, platforms)
 
