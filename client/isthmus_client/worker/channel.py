@@ -113,8 +113,8 @@ class ChannelServer:
             while True:
                 asked = caller.recv_bytes()
                 with self._busy:
-                    if self._closed.is_set():
-                        return
+                    if self._closed.is_set() or not _is_open(caller):
+                        return  # nobody waits: what is asked may be stale, and cost privacy
                     caller.send_bytes(handler(asked))
 
 
@@ -192,7 +192,7 @@ class WorkerChannel:
 
 
 def _is_open(connection: Connection) -> bool:
-    """Whether the other end is there; as nothing was asked, all that can come is the end."""
+    """Whether the other end is there, which has nothing to say now: all that can come is its end."""
     try:
         return not connection.poll(0)
     except OSError:

@@ -127,6 +127,27 @@ def test_a_caller_stops_waiting_for_an_answer_when_told(server, folder):
     free.set()
 
 
+def test_what_nobody_waits_for_is_not_worked_on(server, folder):
+    begun, go_on, worked = threading.Event(), threading.Event(), []
+
+    def work(asked):
+        worked.append(asked)
+        begun.set()
+        assert go_on.wait(20)
+        return asked
+
+    server.start(work)
+    first = threading.Thread(target=WorkerChannel(folder).ask, args=(b"first",))
+    first.start()
+    assert begun.wait(20)
+    with pytest.raises(ServiceError, match="nobody waits"):
+        WorkerChannel(folder).ask(b"stale", give_up=lambda: True)
+    go_on.set()
+    first.join(20)
+    assert WorkerChannel(folder).ask(b"last") == b"last"
+    assert worked == [b"first", b"last"]
+
+
 def test_closing_waits_for_the_message_that_is_worked_on(folder):
     server, begun, free = ChannelServer(folder), threading.Event(), threading.Event()
 
