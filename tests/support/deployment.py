@@ -152,13 +152,18 @@ class Federation:
         self.ups["server"] = Up("server", up, out / "server.log", runtime)
         self.server.start()
         for name in self.names:
-            isthmus("client", "init", str(self.folder / name), "--example")
-            self.on_platform(name, "ingest")
+            self.settle(name)
         self.server.wait_ready()
 
-    def join(self, name: str) -> None:
-        """Let a platform join, and approve it."""
-        code = self.on_server("invite", name)["code"]
+    def settle(self, name: str) -> None:
+        """Make a platform's folder, and read its tables into the store."""
+        isthmus("client", "init", str(self.folder / name), "--example")
+        self.on_platform(name, "ingest")
+
+    def join(self, name: str, host: str = "") -> None:
+        """Let a platform join, by an address of the server's, and approve it."""
+        by = ("--host", host) if host else ()
+        code = self.on_server("invite", name, *by)["code"]
         joined = self.on_platform(name, "join", code)
         self.on_server("approve", name, "--fingerprint", joined["fingerprint"])
 

@@ -192,7 +192,7 @@ class WorkerChannel:
 
 
 def _is_open(connection: Connection) -> bool:
-    """Whether the other end is there, which has nothing to say now: all that can come is its end."""
+    """Whether the other end is there, which has nothing to say now: what can come is its end."""
     try:
         return not connection.poll(0)
     except OSError:
