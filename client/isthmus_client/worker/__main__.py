@@ -7,6 +7,7 @@ and when the supervisor dies.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import threading
 from pathlib import Path
@@ -50,14 +51,18 @@ def _serve(home: Home, status: StatusFile, stop: threading.Event) -> int:
     channel = ChannelServer(home.federation / RUN)
     channel.start(made.serving)
     status.tell("ready")
-    threading.Thread(target=made.warm_up, name="warm-up", daemon=True).start()
+    warming = threading.Thread(target=made.warm_up, name="warm-up", daemon=True)
+    warming.start()
     stop.wait()
     status.tell("stopped", "told to stop")
-    if not channel.close(GRACE_S):
-        _log.warning("stopped in the middle of a message; it is handed out again")
-    else:
+    done = channel.close(GRACE_S)
+    warming.join(GRACE_S)
+    if done and not warming.is_alive():
         made.close()
-    return 0
+        return 0
+    _log.warning("stopped in the middle of work; a message is handed out again")
+    logging.shutdown()
+    os._exit(0)  # PyTorch's threads would abort the interpreter's own way out
 
 
 if __name__ == "__main__":
