@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import count
+from typing import Any, Final
 
 from flwr.proto.message_pb2 import ObjectTree
 from flwr.supercore.inflatable.inflatable_object import (
@@ -22,6 +23,12 @@ from flwr.supercore.inflatable.inflatable_utils import validate_object_content
 from flwr.supercore.utils import uint64_to_int64
 
 from isthmus.errors import MessageRefusedError
+
+MAX_DEPTH: Final = 8
+"""Objects below each other; a message, its records, an array and its pieces are five."""
+
+MAX_NODES: Final = 100_000
+"""Of a message's tree, in which an object stands as often as others refer to it."""
 
 _IN = "IN (SELECT value FROM json_each(?))"
 
@@ -44,10 +51,13 @@ def register(
         objects: bytes of all objects that may be needed.
 
     Raises:
-        MessageRefusedError: an object is missing, malformed, or names a child twice.
+        MessageRefusedError: an object is missing, malformed, or names a child twice, or there are
+            more of them than `fetch` hands out.
     """
-    given = {get_object_id(content): content for content in objects}
-    needed = _walked(list(roots), given, _known(db, given.keys() | {*roots}))
+    given, tops = {get_object_id(content): content for content in objects}, list(roots)
+    needed = _walked(tops, given, _known(db, given.keys() | {*tops}))
+    for top in tops:
+        _tree(top, needed, count(), whole=False)
     known = _known(db, needed)
     new = {name: content for name, content in needed.items() if name not in known}
     edges = [(name, child) for name, content in new.items() for child in _children(content)]
@@ -116,7 +126,7 @@ def fetch(db: sqlite3.Connection, root: str) -> tuple[ObjectTree, tuple[bytes, .
     """A message's tree, and its objects, each once.
 
     Raises:
-        MessageRefusedError: it is not all there.
+        MessageRefusedError: it is not all there, or larger as a tree than any message of ours.
     """
     query = """
         WITH RECURSIVE tree (name) AS (
@@ -126,15 +136,35 @@ def fetch(db: sqlite3.Connection, root: str) -> tuple[ObjectTree, tuple[bytes, .
         SELECT object_id, content FROM objects JOIN tree ON object_id = name WHERE is_available = 1
     """
     contents: dict[str, bytes] = dict(db.execute(query, (root,)))
-    return _tree(root, contents), tuple(contents.values())
+    return _tree(root, contents, count()), tuple(contents.values())
 
 
-def _tree(name: str, contents: Mapping[str, bytes]) -> ObjectTree:
-    if name not in contents:
+def _tree(
+    name: str,
+    contents: Mapping[str, bytes],
+    nodes: Iterator[int],
+    *,
+    depth: int = 1,
+    whole: bool = True,
+) -> ObjectTree:
+    """What is below an object.
+
+    Objects may share their children: as a tree, 80 small ones can be more than any memory holds.
+
+    Args:
+        name: of the object.
+        contents: of all that may be below it.
+        nodes: counts those of the whole tree.
+        depth: of this object in it.
+        whole: refuse where a content is missing; else nothing is below it.
+    """
+    if depth > MAX_DEPTH or next(nodes) >= MAX_NODES:
+        raise MessageRefusedError("the objects of a message are nested too deeply, or too many")
+    if whole and name not in contents:
         raise MessageRefusedError("some objects of a message are not there")
-    return ObjectTree(
-        object_id=name, children=[_tree(child, contents) for child in _children(contents[name])]
-    )
+    below = _children(contents[name]) if name in contents else []
+    trees = [_tree(each, contents, nodes, depth=depth + 1, whole=whole) for each in below]
+    return ObjectTree(object_id=name, children=trees)
 
 
 def forget(db: sqlite3.Connection, roots: Iterable[str]) -> None:
