@@ -139,6 +139,10 @@ class CheckpointStore:
                 hint=f"delete {self._path(number, 'json')} and resume: rounds are made again",
             ) from reason
 
+    def records(self) -> tuple[RoundRecord, ...]:
+        """What is remembered of round 1, 2, ... up to the first gap."""
+        return tuple(each.record for each in self._chain() if each.record is not None)
+
     def _chain(self) -> list[Checkpoint]:
         """The undamaged records of round 0, 1, ... up to the first gap."""
         chain: list[Checkpoint] = []

@@ -13,6 +13,7 @@ from rich.table import Table
 from isthmus.cli_options import CORES, count, file, names, switch, text
 from isthmus.console import progress_for, publish_json
 from isthmus.errors import ScenarioError
+from isthmus_simulations.cli_benchmark_deploy import deploy
 from isthmus_simulations.cli_benchmark_dp import dp
 from isthmus_simulations.cli_benchmark_ingest import ingest
 from isthmus_simulations.cli_benchmark_newcomer import newcomer
@@ -37,6 +38,7 @@ def _root() -> None:
     """Measure what the federation costs on this computer."""
 
 
+app.command()(deploy)
 app.command()(dp)
 app.command()(ingest)
 app.command()(newcomer)

@@ -1,4 +1,4 @@
-"""Bring a federation up: a server, three platforms that join it, a run, its first round."""
+"""Bring a federation up: a server, platforms that join it, a run, its first round."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ POLICY: Final = """\
 max_epsilon = 8.0
 max_rounds = 1000
 trust = ["none", "local", "pooled"]
-require_secure = false
 """
 _T = TypeVar("_T")
 
@@ -68,89 +67,121 @@ def bring_up(folder: Path, *, rounds: int, progress: Progress | None = None) -> 
     demo.save()
     try:
         with progress.track("Bringing up server and platforms", 5) as advance:
-            status = _Steps(demo, homes, lambda: advance(1)).all(rounds)
+            status = _steps(LocalFederation(demo, homes), rounds, lambda: advance(1))
     except BaseException:
         Demo.load(folder).stop()
         raise
     return Found(Demo.load(folder), status, time.monotonic() - began)
 
 
-class _Steps:
-    """The steps in their order; each leaves its processes in the note."""
+def _steps(federation: LocalFederation, rounds: int, done: Callable[[], None]) -> Mapping[str, Any]:
+    """Every step; where the run stands after its first round."""
+    federation.start_server()
+    done()
+    federation.join_all()
+    done()
+    federation.start_platforms()
+    done()
+    name = federation.propose("--rounds", str(rounds), "--privacy", "none")
+    done()
+    status = federation.wait_round(name, 1)
+    done()
+    return status
 
-    def __init__(self, demo: Demo, homes: Sequence[Home], done: Callable[[], None]) -> None:
-        self._demo, self._homes, self._done = demo, homes, done
-        self._server = str(demo.folder / "server")
 
-    def all(self, rounds: int) -> Mapping[str, Any]:
-        """Every step; where the run stands after its first round."""
-        self._start_server()
-        self._done()
-        _each(self._join, self._homes)
-        self._done()
+class LocalFederation:
+    """A server and platforms as processes on this machine, each step by the commands for it.
+
+    Args:
+        demo: where all is; its note names every process from the moment that it runs.
+        homes: the platforms' folders, with their tables.
+    """
+
+    def __init__(self, demo: Demo, homes: Sequence[Home]) -> None:
+        self.demo, self._homes = demo, homes
+        self.server = str(demo.folder / "server")
+
+    def start_server(self) -> None:
+        """Make the server, start it, and wait until it is ready."""
+        run("server", "init", self.server, "--free-ports", "--name", "demo")
+        self._spawn("server", "server", "up", "--home", self.server)
+        self._wait_ready("server")
+
+    def join_all(self) -> None:
+        """Take the platforms' tables in; let each join, and approve it."""
+        with ThreadPoolExecutor(len(self._homes)) as pool:
+            for _ in pool.map(self._join, self._homes):
+                pass
+
+    def start_platforms(self, *options: str) -> None:
+        """Start every platform's processes and wait until they do their work.
+
+        Args:
+            options: more of `isthmus client up`.
+        """
+        policy = self.demo.folder / "policy.toml"
+        write_text(policy, POLICY)
         for home in self._homes:
-            self._start_platform(home)
-        self._wait_online()
-        self._done()
-        self._propose(rounds)
-        self._done()
-        status = self._first_round()
-        self._done()
-        return status
+            up = ("client", "up", "--platform", str(home.contract), "--auto-approve", str(policy))
+            self._spawn(home.folder.name, *up, *options)
+        for home in self._homes:
+            self._wait_ready(home.folder.name)
 
-    def _start_server(self) -> None:
-        run("server", "init", self._server, "--free-ports", "--name", "demo")
-        self._spawn("server", "server", "up", "--home", self._server)
-        _until(lambda: _said_ready(self._out("server")), READY_S, "the server is ready")
+    def stop_platforms(self) -> None:
+        """End the platforms' processes; the server runs on."""
+        names = [home.folder.name for home in self._homes]
+        self.demo = self.demo.without(names)
+
+    def propose(self, *options: str) -> str:
+        """Propose a run; its id.
+
+        Args:
+            options: of `isthmus server run start`.
+        """
+        proposed = run("server", "run", "start", *options, "--home", self.server)
+        self.demo = replace(self.demo, run=str(proposed["run"]))
+        self.demo.save()
+        return self.demo.run
+
+    def wait_round(self, name: str, number: int) -> Mapping[str, Any]:
+        """Where a run stands once it has finished a round.
+
+        Raises:
+            ServiceError: that took too long, or the run ended before.
+        """
+
+        def finished() -> Mapping[str, Any] | None:
+            status = run("server", "run", "status", name, "--home", self.server)
+            if int(status["round"]) >= number:
+                return status
+            if status["status"] in ("failed", "stopped"):
+                raise ServiceError(f"{name} is {status['status']}: {status['reason']}")
+            return None
+
+        return _until(finished, ROUND_S, f"round {number} of {name} is finished", pause=1.0)
 
     def _join(self, home: Home) -> None:
-        """Take the tables in, join, and be approved by who sees the same fingerprint."""
+        """Who approves sees the fingerprint that the platform shows."""
         name, contract = home.folder.name, str(home.contract)
         run("client", "ingest", "--platform", contract)
-        code = str(run("server", "invite", name, "--home", self._server)["code"])
+        code = str(run("server", "invite", name, "--home", self.server)["code"])
         joined = run("client", "join", code, "--platform", contract)
         fingerprint = str(joined["fingerprint"])
-        run("server", "approve", name, "--fingerprint", fingerprint, "--home", self._server)
+        run("server", "approve", name, "--fingerprint", fingerprint, "--home", self.server)
 
-    def _start_platform(self, home: Home) -> None:
-        policy = self._demo.folder / "policy.toml"
-        write_text(policy, POLICY)
-        contract = str(home.contract)
-        up = ("client", "up", "--platform", contract, "--auto-approve", str(policy))
-        self._spawn(home.folder.name, *up)
-
-    def _wait_online(self) -> None:
-        for home in self._homes:
-            name = home.folder.name
-            _until(lambda n=name: _said_ready(self._out(n)), READY_S, f"{name} is ready")  # type: ignore[misc]  # bound now
-
-    def _propose(self, rounds: int) -> None:
-        asked = ("--rounds", str(rounds), "--privacy", "none", "--no-secure-aggregation", "--home", self._server)
-        proposed = run("server", "run", "start", *asked)
-        self._demo = replace(self._demo, run=str(proposed["run"]))
-        self._demo.save()
-
-    def _first_round(self) -> Mapping[str, Any]:
-        def finished() -> Mapping[str, Any] | None:
-            status = run("server", "run", "status", self._demo.run, "--home", self._server)
-            return status if int(status["round"]) >= 1 else None
-
-        return _until(finished, ROUND_S, "the first round is finished", pause=1.0)
+    def _wait_ready(self, name: str) -> None:
+        _until(lambda: _said_ready(self._out(name)), READY_S, f"{name} is ready")
 
     def _spawn(self, name: str, *arguments: str) -> None:
-        pid = spawn(*arguments, out=self._out(name))
-        processes = {**self._demo.processes, name: Process.of(pid)}
-        self._demo = replace(self._demo, processes=processes)
-        self._demo.save()
+        out = self._out(name)
+        out.unlink(missing_ok=True)  # what an earlier process said is not what this one says
+        pid = spawn(*arguments, out=out)
+        processes = {**self.demo.processes, name: Process.of(pid)}
+        self.demo = replace(self.demo, processes=processes)
+        self.demo.save()
 
     def _out(self, name: str) -> Path:
-        return self._demo.folder / "logs" / f"{name}.log"
-
-
-def _each(step: Callable[[Home], None], homes: Sequence[Home]) -> None:
-    with ThreadPoolExecutor(len(homes)) as pool:
-        for _ in pool.map(step, homes):
-            pass
+        return self.demo.folder / "logs" / f"{name}.log"
 
 
 def _said_ready(out: Path) -> bool:

@@ -8,8 +8,9 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Final, Self
 
@@ -80,19 +81,34 @@ class Demo:
         Raises:
             ServiceError: one did not end, not even when it was killed.
         """
-        for name in reversed(self.processes):
-            _signal(self.processes[name], signal.SIGTERM)
-        if _gone([*self.processes.values()], _GRACE_S):
-            return
-        for process in self.processes.values():
-            _signal(process, signal.SIGKILL)
-        if not _gone([*self.processes.values()], _GRACE_S):
-            left = [str(p.pid) for p in self.processes.values() if p.alive]
-            raise ServiceError(f"processes {', '.join(left)} do not end")
+        _end([*self.processes.values()][::-1])
+
+    def without(self, names: Collection[str]) -> Self:
+        """The demo after these processes were ended.
+
+        Raises:
+            ServiceError: as of `stop`.
+        """
+        _end([process for name, process in self.processes.items() if name in names])
+        left = {name: each for name, each in self.processes.items() if name not in names}
+        found = replace(self, processes=left)
+        found.save()
+        return found
 
     def remove(self) -> None:
         """Delete the folder."""
         shutil.rmtree(self.folder)
+
+
+def _end(processes: Sequence[Process]) -> None:
+    """Ask, wait, kill."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for process in processes:
+            _signal(process, number)
+        if _gone(processes, _GRACE_S):
+            return
+    left = [str(process.pid) for process in processes if process.alive]
+    raise ServiceError(f"processes {', '.join(left)} do not end")
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
@@ -101,7 +117,7 @@ def _signal(process: Process, number: signal.Signals) -> None:
             os.kill(process.pid, number)
 
 
-def _gone(processes: list[Process], seconds: float) -> bool:
+def _gone(processes: Sequence[Process], seconds: float) -> bool:
     """Whether all ended within so many seconds."""
     pause, deadline = threading.Event(), time.monotonic() + seconds
     while any(process.alive for process in processes):
@@ -112,7 +128,7 @@ def _gone(processes: list[Process], seconds: float) -> bool:
     return True
 
 
-def _reap(processes: list[Process]) -> None:
+def _reap(processes: Sequence[Process]) -> None:
     """Take note of own children that ended; those of another command are not ours to wait for."""
     for process in processes:
         with suppress(ChildProcessError):
