@@ -24,7 +24,7 @@ from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import load_settings
 from isthmus_server.state import open_state
-from isthmus_simulations.demo.federation import LocalFederation
+from isthmus_simulations.demo.federation import POLICY, LocalFederation
 from isthmus_simulations.demo.processes import Demo
 from isthmus_simulations.rehearsal import rehearse
 
@@ -117,7 +117,7 @@ def _running(folder: Path, homes: Sequence[Home]) -> Iterator[LocalFederation]:
     demo = Demo(folder, platforms=NAMES)
     demo.save()
     try:
-        federation = LocalFederation(demo, homes)
+        federation = LocalFederation(demo, homes, POLICY + "require_secure = false\n")
         federation.start_server()
         federation.join_all()
         federation.start_platforms()

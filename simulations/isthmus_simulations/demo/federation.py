@@ -95,10 +95,11 @@ class LocalFederation:
     Args:
         demo: where all is; its note names every process from the moment that it runs.
         homes: the platforms' folders, with their tables.
+        policy: by which the platforms approve runs, TOML.
     """
 
-    def __init__(self, demo: Demo, homes: Sequence[Home]) -> None:
-        self.demo, self._homes = demo, homes
+    def __init__(self, demo: Demo, homes: Sequence[Home], policy: str = POLICY) -> None:
+        self.demo, self._homes, self._policy = demo, homes, policy
         self.server = str(demo.folder / "server")
 
     def start_server(self) -> None:
@@ -120,7 +121,7 @@ class LocalFederation:
             options: more of `isthmus client up`.
         """
         policy = self.demo.folder / "policy.toml"
-        write_text(policy, POLICY)
+        write_text(policy, self._policy)
         for home in self._homes:
             up = ("client", "up", "--platform", str(home.contract), "--auto-approve", str(policy))
             self._spawn(home.folder.name, *up, *options)
@@ -154,7 +155,8 @@ class LocalFederation:
             status = run("server", "run", "status", name, "--home", self.server)
             if int(status["round"]) >= number:
                 return status
-            if status["status"] in ("failed", "stopped"):
+            refused = status["status"] == "proposed" and "refused by" in status["reason"]
+            if refused or status["status"] in ("failed", "stopped"):
                 raise ServiceError(f"{name} is {status['status']}: {status['reason']}")
             return None
 
