@@ -194,7 +194,7 @@ class FlowerLink:
             for wire in new:
                 if wire.metadata.run_id != run:
                     raise MessageRefusedError("a message is of another run")
-                _require_taken(self._state.store_message_ins(message_from_proto(wire)))
+                _require_taken(self._state.store_message_ins(_message(wire)))
             objects.register(db, run, [wire.metadata.message_id for wire in new], contents)
         for wire in new:
             self.rung(wire.metadata.dst_node_id)
@@ -260,7 +260,7 @@ class FlowerLink:
             self._require_running(metadata.run_id)
             db = objects.connection_of(session)
             if not _replies_to(db, [metadata.reply_to_message_id]):
-                _require_taken(self._state.store_message_res(message_from_proto(wire)))
+                _require_taken(self._state.store_message_res(_message(wire)))
                 objects.register(db, metadata.run_id, [metadata.message_id], contents)
         self.rung("replies")
 
@@ -270,6 +270,14 @@ class FlowerLink:
         with self._state.session() as session:
             yield objects.connection_of(session)
             session.rollback()
+
+
+def _message(wire: WireMessage) -> Message:
+    """What somebody sent, if it is a message at all."""
+    try:
+        return message_from_proto(wire)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise MessageRefusedError(f"this is no message: {type(error).__name__}") from error
 
 
 def _require_taken(stored: str | None) -> None:
