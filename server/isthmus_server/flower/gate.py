@@ -1,8 +1,9 @@
 """What stands between the network and Flower: who may ask, what may be asked, and how much.
 
-A request passes if it is one of a few paths, its body is within bounds, its certificate is that of
-an approved platform, and the node key that signs it is that platform's. Flower itself checks the
-signature on its own paths; on ours (`fleet_api`) the gate does.
+A request passes if it is one of a few paths, its certificate is that of an approved platform, the
+node key that signs it is that platform's, and its body is within bounds. All but the last is known
+before a byte of the body is taken: a signature is of its moment, and a large body may take longer
+than that. Flower checks the signature once more on its own paths.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from isthmus.errors import StateError
 from isthmus.identity import PeerCertificate
 from isthmus_server.flower.listener import PEER
 from isthmus_server.flower.roster import Roster
+from isthmus_server.flower.shares import Place, Shares, Told
 from isthmus_server.flower.signatures import PUBLIC_KEY, signed_by
 
 MIB: Final = 1024 * 1024
@@ -47,7 +49,8 @@ LIMITS: Final[Mapping[str, int]] = {
 }
 """Paths that there are for platforms, and bytes of the body of each."""
 
-_CHUNK: Final = 256 * 1024  # bytes written at once: between two chunks, bytes have moved
+_CHUNK: Final = 16 * 1024  # bytes written at once: between two chunks, bytes have moved
+_SLOWEST: Final = 1024  # bytes a second that count as moving
 _log = logging.getLogger(__name__)
 
 Scope = Any
@@ -98,7 +101,8 @@ class Gate:
     Guarantees:
         Nothing reaches Flower or our own paths without a certificate in force of an approved
         platform *and* a request under that very platform's node key; a node answers in its own
-        name alone.
+        name alone. No platform holds more than its share of requests and memory, or fills the
+        operator's table with its refusals.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class Gate:
     ) -> None:
         self._flower, self._ours = flower, ours
         self._roster, self._hooks, self._idle_s = roster, hooks, idle_s
+        self._shares, self._told = Shares(), Told()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or say why not."""
@@ -114,9 +119,9 @@ class Gate:
         try:
             await self._pass(scope, receive, self._steady(send))
         except RefusedError as refused:
-            if refused.event:
-                peer: PeerCertificate | None = scope[PEER]
-                name = peer.platform if peer else ""
+            peer: PeerCertificate | None = scope[PEER]
+            name = peer.platform if peer else ""
+            if refused.event and self._told.is_news(name, refused.event):
                 await asyncio.to_thread(self._hooks.alarm, name, refused.event)
             await _answer(send, refused.status, refused.reason)
 
@@ -125,16 +130,27 @@ class Gate:
         if path not in LIMITS or scope["method"] != "POST":
             raise RefusedError(404, "not-found")
         key = await self._identified(scope)
-        body = await self._body(receive, LIMITS[path], _length_of(scope))
+        if not await asyncio.to_thread(signed_by, dict(scope["headers"]), key):
+            raise RefusedError(401, "signature", "it did not sign with its node key")
+        with self._shares.one(scope[PEER].platform) as place:
+            if place is None:
+                raise RefusedError(429, "busy", "it asked too much at once")
+            body = await self._body(receive, LIMITS[path], _length_of(scope), place)
+            await self._answered(scope, await self._identified(scope), body, send)
+
+    async def _answered(self, scope: Scope, key: bytes, body: bytes, send: Send) -> None:
+        """Hand the request over; whoever asks was looked at again after its body."""
+        path = scope["path"]
         if path == _ACTIVATE:
             await asyncio.to_thread(self._hooks.release, key)
         if path == _PUSH:
             _require_own_name(body)
-        if path.startswith(OURS):
-            node = await asyncio.to_thread(self._authenticated, scope, key)
-            await self._ours({**scope, "isthmus.node": node}, _given(body), send)
-        else:
+        if not path.startswith(OURS):
             await self._flower(scope, _given(body), send)
+            return
+        if (node := await asyncio.to_thread(self._hooks.node_id, key)) is None:
+            raise RefusedError(503, "not-registered-yet")
+        await self._ours({**scope, "isthmus.node": node}, _given(body), send)
 
     async def _identified(self, scope: Scope) -> bytes:
         """The node key that the certificate's platform is approved with."""
@@ -154,42 +170,44 @@ class Gate:
             raise RefusedError(403, "other-key", "it came with the node key of another")
         return keys[peer.platform]
 
-    def _authenticated(self, scope: Scope, key: bytes) -> int:
-        if not signed_by(dict(scope["headers"]), key):
-            raise RefusedError(401, "signature", "it did not sign with its node key")
-        if (node := self._hooks.node_id(key)) is None:
-            raise RefusedError(503, "not-registered-yet")
-        return node
-
-    async def _body(self, receive: Receive, limit: int, length: int | None) -> bytes:
+    async def _body(self, receive: Receive, limit: int, length: int | None, place: Place) -> bytes:
+        """The whole body, which counts as held until the request is over."""
         if length is not None and length > limit:
-            raise RefusedError(413, "too-large", f"it sent a body of {length} bytes")
-        parts, size = [], 0
-        while True:
-            try:
-                message = await asyncio.wait_for(receive(), self._idle_s)
-            except TimeoutError:
-                raise RefusedError(408, "idle") from None
-            if message["type"] == "http.disconnect":
-                raise RefusedError(400, "gone")
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+            raise RefusedError(413, "too-large", f"it announced a body of more than {limit} bytes")
+        parts, size, more = [], 0, True
+        while more:
+            part, more = await self._part(receive)
+            parts.append(part)
+            size += len(part)
             if size > limit:
                 raise RefusedError(413, "too-large", f"it sent a body of more than {limit} bytes")
-            if not message.get("more_body"):
-                return b"".join(parts)
+            if not place.hold(len(part)):
+                raise RefusedError(429, "busy", "it sent too much at once")
+        return b"".join(parts)
+
+    async def _part(self, receive: Receive) -> tuple[bytes, bool]:
+        """A part of the body, and whether there is more."""
+        try:
+            message = await asyncio.wait_for(receive(), self._idle_s)
+        except TimeoutError:
+            raise RefusedError(408, "idle") from None
+        if message["type"] == "http.disconnect":
+            raise RefusedError(400, "gone")
+        return message.get("body", b""), message.get("more_body", False)
 
     def _steady(self, send: Send) -> Send:
         """Write in chunks, and give up when none is taken for `idle_s`."""
 
+        size = min(_CHUNK, max(_SLOWEST, int(self._idle_s * _SLOWEST)))
+
         async def steady(message: Any) -> None:
             body = message.get("body", b"")
-            if len(body) <= _CHUNK:
+            if len(body) <= size:
                 await asyncio.wait_for(send(message), self._idle_s)
                 return
-            for start in range(0, len(body), _CHUNK):
-                last = start + _CHUNK >= len(body)
-                part = {**message, "body": body[start : start + _CHUNK]}
+            for start in range(0, len(body), size):
+                last = start + size >= len(body)
+                part = {**message, "body": body[start : start + size]}
                 part["more_body"] = message.get("more_body", False) or not last
                 await asyncio.wait_for(send(part), self._idle_s)
 

@@ -25,16 +25,36 @@ PEER: Final = "isthmus.peer"
 _BACKLOG: Final = 256  # connections that wait to be accepted
 _GRACE_S: Final = 2  # for requests under way when we stop
 _MAX_CONNECTIONS: Final = 2_000
+_UNSENT: Final = 64 * 1024  # bytes that wait to be sent at most: so that a slow line is felt
+MAX_OF_ONE: Final = 64
+"""Connections under one platform's certificates; a node has a handful."""
+
 _log = logging.getLogger(__name__)
 
 
 class PeerProtocol(H11Protocol):
-    """HTTP/1.1 that puts the peer's certificate, as TLS checked it, into each request's scope."""
+    """HTTP/1.1 that puts the peer's certificate, as TLS checked it, into each request's scope.
+
+    Guarantees:
+        A connection on which no request begins is closed, and so is one too many of a platform,
+        were it revoked long ago: nobody can take all places by keeping still.
+    """
+
+    holder = ""  # platform whose certificate it is
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Read the certificate once for the connection."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(_UNSENT, _UNSENT * 3 // 4)
         peer, served = _peer_of(transport), self.app
+        self.holder = peer.platform if peer is not None else ""
+        same = (each for each in self.connections if isinstance(each, PeerProtocol))
+        if sum(each.holder == self.holder for each in same) > MAX_OF_ONE:
+            transport.abort()
+            return
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
 
         async def app(scope: Any, receive: Any, send: Any) -> None:
             await served({**scope, PEER: peer}, receive, send)
