@@ -19,11 +19,13 @@ from flwr.app import (
 )
 from flwr.clientapp import ClientApp
 
-from isthmus.errors import IsthmusError, MessageRefusedError, NotApprovedError
+from isthmus.errors import DiskFullError, IsthmusError, MessageRefusedError, NotApprovedError
+from isthmus.files import is_full
 from isthmus.messages import PROTOCOL_VERSION, RoundPlan, Update
 from isthmus.parameters import Shared
 from isthmus.records import (
     ARRAYS,
+    ERROR_BASE,
     METRICS,
     PLAN,
     REPLY,
@@ -43,7 +45,6 @@ from isthmus_client.trainer import LocalTrainer
 TrainerFor = Callable[[Context], LocalTrainer]
 OutboxFor = Callable[[str], Outbox]
 
-ERROR_BASE = 1000  # added to an error's exit code; Flower's own codes are below
 _log = logging.getLogger(__name__)
 
 
@@ -211,13 +212,19 @@ def _redacted(
         return Message(handler(message, context), reply_to=message)
     except IsthmusError as error:
         _log.error("%s: %s %s", type(error).__name__, error, error.hint)
-        return _error_reply(error, error.exit_code, message)
+        return error_reply(error, message)
     except Exception as error:  # noqa: BLE001 - whatever it is, its text stays at home
         _log.exception("a round failed at this platform")
-        return _error_reply(error, IsthmusError.exit_code, message)
+        return error_reply(error, message)
 
 
-def _error_reply(error: Exception, code: int, message: Message) -> Message:
+def error_reply(error: Exception, message: Message) -> Message:
+    """What the server is told of an error: its class, its code, and nothing of its text."""
+    if is_full(error):
+        return Message(
+            Error(ERROR_BASE + DiskFullError.exit_code, DiskFullError.__name__), reply_to=message
+        )
+    code = error.exit_code if isinstance(error, IsthmusError) else IsthmusError.exit_code
     name = type(error).__name__ + (alarm_of(error) if isinstance(error, IsthmusError) else "")
     return Message(Error(ERROR_BASE + code, name), reply_to=message)
 

@@ -59,6 +59,7 @@ def status(
     Example: isthmus server run status run-1 --watch
     """
     from isthmus_server.run_status import (  # noqa: PLC0415 - the database
+        disk_trouble,
         opened_state,
         run_view,
         server_is_up,
@@ -68,7 +69,9 @@ def status(
     with opened_state(folder) as state:
 
         def look() -> dict[str, Any]:
-            return run_view(state, run, datetime.now(UTC), up=server_is_up(folder))
+            trouble = disk_trouble(folder)
+            now = datetime.now(UTC)
+            return run_view(state, run, now, up=server_is_up(folder), trouble=trouble)
 
         if watch:
             _watch(look, every, as_json=as_json)

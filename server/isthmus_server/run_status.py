@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,6 +18,9 @@ from isthmus_server.state import DecisionRow, PlatformRow, RoundRow, RunRow, Sta
 REFUSALS_SHOWN: Final = 20  # the latest
 EVENTS_SHOWN: Final = 20  # the latest
 ENDED: Final = frozenset({"stopped", "finished", "failed"})
+LEAST_FREE: Final = 1024 * 1024
+"""Bytes that a disk has left, below which it counts as full."""
+
 _DONE: Final = "all of its rounds are done"
 
 
@@ -44,7 +48,21 @@ def server_is_up(home: ServerHome) -> bool:
     return True
 
 
-def run_view(state: State, run: str, now: datetime, *, up: bool) -> dict[str, Any]:
+def disk_trouble(home: ServerHome) -> str:
+    """That a disk of the server is full, which the state may have no room to say; "" = it is not.
+
+    Raises:
+        OSError: the server's folder cannot be looked at.
+    """
+    for folder in (home.folder, home.runs):
+        if folder.exists() and (free := shutil.disk_usage(folder).free) < LEAST_FREE:
+            return f"the disk of {folder} is full ({free // 1024} KiB left): make room"
+    return ""
+
+
+def run_view(
+    state: State, run: str, now: datetime, *, up: bool, trouble: str = ""
+) -> dict[str, Any]:
     """Everything about a run, as plain JSON.
 
     Args:
@@ -52,6 +70,7 @@ def run_view(state: State, run: str, now: datetime, *, up: bool) -> dict[str, An
         run: its id.
         now: UTC.
         up: whether the server's processes run.
+        trouble: of the server's machine, which keeps every run that is not over; "" = none.
 
     Guarantees:
         `reason` is never empty.
@@ -65,7 +84,7 @@ def run_view(state: State, run: str, now: datetime, *, up: bool) -> dict[str, An
     rounds = state.rounds.list(run)
     events = [e for e in state.events.list(run=run, limit=200) if e.level != "info"]
     return {
-        **summary(row, contract),
+        **_troubled(summary(row, contract), trouble),
         "server_up": up,
         "contract": row.contract_sha256,
         "encoder": contract.encoder_sha256,
@@ -84,6 +103,12 @@ def run_view(state: State, run: str, now: datetime, *, up: bool) -> dict[str, An
             "mean_round": sum(r.seconds for r in rounds) / len(rounds) if rounds else None,
         },
     }
+
+
+def _troubled(line: dict[str, Any], trouble: str) -> dict[str, Any]:
+    """A run's line, whose reason begins with the trouble, unless the run is over."""
+    over = not trouble or line["status"] in ENDED
+    return line if over else {**line, "reason": f"{trouble}; {line['reason']}"}
 
 
 def summary(row: RunRow, contract: FederationContract) -> dict[str, Any]:

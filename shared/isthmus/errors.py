@@ -9,6 +9,7 @@ IsthmusError
 ├── StoreBusyError     16  another process is at work in the platform's store
 ├── KeysError          17  the platform's keys are missing, wrong, or open to others
 ├── StoreError         18  the platform's store is damaged or cannot be written
+├── DiskFullError      19  a disk has no room left; nothing is half written
 ├── FederationError    20  a round could not be finished (too few platforms, all replies refused)
 ├── MessageRefusedError 21 a message breaks the protocol (names, shapes, finiteness, stale round)
 ├── ResumeError        22  a checkpoint does not belong to this run, or is damaged
@@ -97,6 +98,12 @@ class StoreError(IsthmusError):
     """The platform's store is damaged or cannot be written."""
 
     exit_code = 18
+
+
+class DiskFullError(IsthmusError):
+    """A disk has no room left, or its quota is used up; nothing is half written."""
+
+    exit_code = 19
 
 
 class FederationError(IsthmusError):
@@ -201,3 +208,15 @@ class NotInstalledError(IsthmusError):
     """A command needs packages that are not installed."""
 
     exit_code = 40
+
+
+def meaning(code: int) -> str:
+    """What an exit code says, in words; "" for one that is no error's of ours.
+
+    A platform tells the server its errors' codes alone: this is what the operator reads.
+    """
+    for error in IsthmusError.__subclasses__():
+        if error.exit_code == code:
+            first = (error.__doc__ or "").partition("\n")[0].rstrip(".")
+            return first[:1].lower() + first[1:]
+    return ""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import sqlite3
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_ROOM: Final = frozenset({"SQLITE_FULL", "SQLITE_IOERR_WRITE"})
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
@@ -52,6 +57,17 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Like `write_bytes`, for JSON with sorted keys; NaN is refused because JSON has none."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error comes from a disk that has no room left, by the errors that it came from."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorname", "") in _NO_ROOM:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def digest(*parts: bytes) -> str:

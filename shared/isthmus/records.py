@@ -31,6 +31,9 @@ REPLY: Final = "reply"
 METRICS: Final = "metrics"
 SECURE: Final = "secure"
 
+ERROR_BASE: Final = 1000
+"""Added to an error's exit code in a platform's error reply; Flower's own codes are below."""
+
 _MAX_HEADER: Final = 4096  # bytes of a .npy header; ours have 128
 _STYPE: Final = "numpy.ndarray"  # the name that Flower gives to .npy bytes
 _SEALED: Final = "isthmus.secagg"

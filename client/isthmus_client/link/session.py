@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self, TypeVar
@@ -130,7 +130,7 @@ class Session:
         Raises:
             RefusedError: revoked, suspended, in use twice, or the clocks are too far apart.
             ServiceError: the server cannot be reached; the session goes on when it is back.
-            OSError, AuditError: this side's log cannot be written.
+            AuditError: this side's log was altered. A full disk is a warning alone.
         """
         with self._lock:
             return self._again(lambda calls: self._beat(calls, facts or {}, known))
@@ -299,10 +299,22 @@ class Session:
         audit = told_anchor(self._log)
         reply = calls.heartbeat(self._ticket, at, self._round_trip, facts, audit, known)
         self._round_trip = time.monotonic() - began
-        if write_anchor(self._log, SERVER, reply.audit, self._seen):
-            self._seen = reply.audit
+        unwritten = self._anchored(reply)
         skew = at + self._round_trip / 2 - reply.time
-        return self._told(reply, skew)
+        beat = self._told(reply, skew)
+        return replace(beat, warning=f"{beat.warning} {unwritten}".strip())
+
+    def _anchored(self, reply: BeatReply) -> str:
+        """Write down how far the server's log has come; why it could not be, "" = it was.
+
+        A full disk does not make this platform seem to be gone: the next heartbeat tries again.
+        """
+        try:
+            if write_anchor(self._log, SERVER, reply.audit, self._seen):
+                self._seen = reply.audit
+        except OSError as error:
+            return f"the audit log cannot be written: {error.strerror}"
+        return ""
 
     def _told(self, reply: BeatReply, skew: float) -> Beat:
         warning = clock_warning(skew)

@@ -11,7 +11,6 @@ from flwr.app import (
     ArrayRecord,
     ConfigRecord,
     Context,
-    Error,
     Message,
     MetricRecord,
     RecordDict,
@@ -24,7 +23,7 @@ from isthmus.errors import IsthmusError, MessageRefusedError
 from isthmus.federation_contract import FederationContract
 from isthmus.messages import RoundPlan
 from isthmus.records import ARRAYS, METRICS, PLAN, REPLY, ReplyHeader, pack
-from isthmus_client.app import ERROR_BASE
+from isthmus_client.app import error_reply
 from isthmus_client.worker.initial import initial_of
 from isthmus_client.worker.sides import AUDIT, Owner, Sides
 from isthmus_client.worker.status import StatusFile
@@ -86,10 +85,10 @@ class Serving:
         except IsthmusError as error:
             _log.error("%s: %s %s", type(error).__name__, error, error.hint)
             self._note(kind, run, message, error)
-            return _error(error, error.exit_code, message)
+            return error_reply(error, message)
         except Exception as error:  # noqa: BLE001 - whatever it is, its text stays at home
             _log.exception("a message failed at this platform")
-            return _error(error, IsthmusError.exit_code, message)
+            return error_reply(error, message)
         finally:
             self._status.tell("ready")
 
@@ -140,7 +139,3 @@ def _plan_of(message: Message) -> RoundPlan | None:
     if record is None or message.metadata.message_type == INITIAL:
         return None
     return RoundPlan.from_record(record)
-
-
-def _error(error: Exception, code: int, message: Message) -> Message:
-    return Message(Error(ERROR_BASE + code, type(error).__name__), reply_to=message)

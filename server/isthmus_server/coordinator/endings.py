@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isthmus.audit_log import AuditLog
+from isthmus.files import is_full
 from isthmus_server.coordinator.rewind import rewind
 from isthmus_server.server_home import ServerHome
 from isthmus_server.state import RunRow, RunStatus, State
@@ -48,6 +49,8 @@ class Endings:
             pause: seconds before the next try.
         """
         told = str(error) or type(error).__name__
+        if is_full(error):
+            told = f"the server's disk is full ({told}); make room: nothing is lost"
         reason = f"attempt {row.attempt} failed: {told}; tried again in {pause:.3g} s"
         self.state.runs.set(row.id, status="running", reason=reason)
         kind = str(getattr(error, "alarm", "") or "round-failed")

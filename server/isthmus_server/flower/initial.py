@@ -21,7 +21,7 @@ from isthmus.errors import FederationError, MessageRefusedError, ResumeError
 from isthmus.federation_contract import FederationContract
 from isthmus.parameters import Shared
 from isthmus.records import ARRAYS, PLAN
-from isthmus_server.flower.records import from_arrays
+from isthmus_server.flower.records import from_arrays, told_error
 
 QUERY: Final = "query.initial"
 """Type of the message that asks a platform for them.
@@ -64,7 +64,7 @@ def ask_platforms(contract: FederationContract, grid: Grid) -> Shared:
 
 def _answer(reply: Message) -> Shared:
     if reply.has_error():
-        raise MessageRefusedError(f"client error {reply.error.code}: {reply.error.reason}")
+        raise MessageRefusedError(told_error(reply.error))
     arrays = reply.content.get(ARRAYS)
     if not isinstance(arrays, ArrayRecord):
         raise MessageRefusedError("its reply holds no parameters")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, RecordDict
 from flwr.app.message.message import make_message
 from flwr.common.serde import message_to_proto
 
-from isthmus.errors import MessageRefusedError
+from isthmus.errors import MessageRefusedError, meaning
 from isthmus.messages import RoundPlan, Update
 from isthmus.parameters import Shared
 from isthmus.records import (
     ARRAYS,
+    ERROR_BASE,
     METRICS,
     PLAN,
     REPLY,
@@ -67,7 +68,7 @@ def spoken_of(reply: Message, run_id: str) -> bytes:
         MessageRefusedError: an error, other records than agreed, or another run.
     """
     if reply.has_error():
-        raise MessageRefusedError(f"client error {reply.error.code}: {reply.error.reason}")
+        raise MessageRefusedError(told_error(reply.error))
     arrays, told = reply.content.array_records, reply.content.config_records
     if set(reply.content) != {ARRAYS, SECURE} or ARRAYS not in arrays or SECURE not in told:
         raise MessageRefusedError(f"reply has records {sorted(reply.content)}")
@@ -75,6 +76,12 @@ def spoken_of(reply: Message, run_id: str) -> bytes:
     if run != run_id:
         raise MessageRefusedError(f"stale: run {run!r}, expected {run_id!r}")
     return sealed_bytes(arrays[ARRAYS])
+
+
+def told_error(error: Error) -> str:
+    """A platform's error in words; it tells a class and a code alone."""
+    means = meaning(error.code - ERROR_BASE)
+    return f"client error {error.code}: {error.reason}" + (f" ({means})" if means else "")
 
 
 def update_of(reply: Message, run_id: str) -> Update:
@@ -141,7 +148,7 @@ def _header_and_metrics(
     reply: Message, run_id: str, records: set[str]
 ) -> tuple[ReplyHeader, dict[str, float]]:
     if reply.has_error():
-        raise MessageRefusedError(f"client error {reply.error.code}: {reply.error.reason}")
+        raise MessageRefusedError(told_error(reply.error))
     if odd := sorted(set(reply.content) ^ records):
         raise MessageRefusedError(f"reply has missing or unknown records: {odd}")
     config, metrics = reply.content.config_records, reply.content.metric_records

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from isthmus import errors
-from isthmus.errors import DataInvalidError, IsthmusError
+from isthmus.errors import DataInvalidError, IsthmusError, meaning
 
 TREE = [
     value
@@ -31,3 +31,15 @@ def test_an_error_carries_message_and_hint():
     assert str(error) == "43 rows name an unknown item"
     assert error.hint == "see items.csv"
     assert DataInvalidError("said all").hint == ""
+
+
+@pytest.mark.parametrize("error", TREE)
+def test_a_code_says_in_words_what_the_error_says(error):
+    said = meaning(error.exit_code)
+    assert said
+    assert error.__doc__.lower().startswith(said.lower())
+    assert not said.endswith(".")
+
+
+def test_a_code_that_is_no_errors_says_nothing():
+    assert meaning(3) == meaning(1) == ""

@@ -4,12 +4,15 @@ import errno
 import hashlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
-from isthmus.files import digest, write_bytes, write_json, write_text
+from isthmus.errors import LedgerError
+from isthmus.files import digest, is_full, write_bytes, write_json, write_text
 
 
 def test_a_file_is_replaced_and_nothing_stays_beside_it(tmp_path):
@@ -78,3 +81,23 @@ def test_digest_keeps_parts_apart():
     assert digest() == hashlib.sha256().hexdigest()
     framed = (3).to_bytes(8, "big") + b"abc"
     assert digest(b"abc") == hashlib.sha256(framed).hexdigest()
+
+
+def full_database(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t (value BLOB)")
+        connection.execute("PRAGMA max_page_count = 3")
+        connection.execute("INSERT INTO t VALUES (?)", (bytes(100_000),))
+
+
+def test_a_full_disk_is_told_from_other_faults_through_what_hides_it(tmp_path):
+    with pytest.raises(sqlite3.OperationalError) as full:
+        full_database(tmp_path / "a.sqlite")
+    assert is_full(full.value)
+    assert is_full(OSError(errno.ENOSPC, "No space left on device"))
+    hidden = LedgerError("the ledger cannot be written")
+    hidden.__cause__ = full.value
+    assert is_full(hidden)
+    assert not is_full(OSError(errno.EACCES, "Permission denied"))
+    assert not is_full(LedgerError("altered"))
+    assert not is_full(None)

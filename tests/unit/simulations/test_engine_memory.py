@@ -117,7 +117,8 @@ def test_a_failing_platform_is_left_out_and_the_run_goes_on(run, caplog, bad, re
         result = run([*toys("a", "b"), bad])
     alone = run(toys("a", "b"), folder="two")
     assert result.final.fingerprint() == alone.final.fingerprint()
-    assert [r.reason for record in result.rounds for r in record.refused] == [reason] * 3
+    told = [r.reason.partition(" (")[0] for record in result.rounds for r in record.refused]
+    assert told == [reason] * 3
     assert "4711" not in json.dumps([r.reason for record in result.rounds for r in record.refused])
 
 
