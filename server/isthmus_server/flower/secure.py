@@ -210,7 +210,7 @@ class Sessions:
             )
         return Terms(
             run=plan.run_id,
-            round=max(plan.round, 1),
+            round=plan.round,
             contract=cohort.contract,
             members=members,
             threshold=threshold,

@@ -217,7 +217,7 @@ class FederationStrategy(Strategy):
     def _run_evaluation(self, exchange: Exchange) -> None:
         self._names = self._wait_for_quorum(exchange)
         if self._config.secure:
-            plan = self._config.plan_for(self.state.round)
+            plan = self._config.plan_for(max(self.state.round, 1))  # rounds begin at 1
             found = self._sessions(exchange).evaluation(self._names, self.state.parameters, plan)
             self._evaluation = {EVERYBODY: found.summed.metrics}
         else:

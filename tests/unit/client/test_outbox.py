@@ -6,7 +6,8 @@ import pytest
 from toy_platforms import INITIAL, PLAN
 
 from isthmus.audit_log import verify_log
-from isthmus.errors import OutboxError
+from isthmus.errors import AggregationError, OutboxError
+from isthmus.files import digest
 from isthmus.parameters import Private, Shared
 from isthmus.postprocessors import NoPrivacy
 from isthmus_client.outbox import Outbox
@@ -149,3 +150,52 @@ def test_receipts_of_many_rounds_make_one_chain(outbox):
         outbox.send_metrics({"loss": 1.0}, received=INITIAL, plan=ROUND)
     check = verify_log(outbox.receipts)
     assert (check.lines, check.first_bad) == (6, None)
+
+
+def masked(outbox, seal, delta=DELTA, **changes):
+    values = {"received": INITIAL, "users": 12, "metrics": {"loss": 0.5}, "plan": ROUND, **changes}
+    return outbox.send_masked(delta, seal=seal, **values)
+
+
+def test_what_leaves_under_masks_is_what_the_seal_made(outbox):
+    seen = []
+
+    def seal(update):
+        seen.append(update)
+        return b"masked"
+
+    assert masked(outbox, seal) == b"masked"
+    (receipt,) = [json.loads(line) for line in outbox.receipts.read_text().splitlines()]
+    assert (receipt["kind"], receipt["masked_bytes"]) == ("masked update", 6)
+    assert receipt["masked_sha256"] == digest(b"masked")
+    assert receipt["sha256"] == seen[0].delta.fingerprint() == DELTA.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"delta": Private(dict(DELTA.tensors))}, "Private tried to leave"),
+        ({"metrics": {"user-4711": 1.0}}, "not declared"),
+        ({"users": -1}, "users is -1"),
+        (
+            {"delta": Shared({n: t * np.float32(np.nan) for n, t in DELTA.tensors.items()})},
+            "NaN",
+        ),
+    ],
+)
+def test_the_door_is_the_same_under_masks(outbox, changes, words):
+    def seal(_update):
+        raise AssertionError("this may not leave, masked or not")
+
+    with pytest.raises(OutboxError, match=words):
+        masked(outbox, seal, **changes)
+    assert not outbox.receipts.exists()
+
+
+def test_what_cannot_be_masked_has_no_receipt(outbox):
+    def seal(_update):
+        raise AggregationError("too few shared", alarm="too_few")
+
+    with pytest.raises(AggregationError):
+        masked(outbox, seal)
+    assert not outbox.receipts.exists()

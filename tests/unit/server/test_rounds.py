@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from toy_platforms import INITIAL, PLAN, SCORE, server_config
 
-from isthmus.errors import FederationError
+from isthmus.errors import FederationError, MessageRefusedError
 from isthmus.messages import Update
-from isthmus.parameters import Shared
+from isthmus.parameters import GridSum, Shared
+from isthmus.secure_sums import Summed
 from isthmus_server import rounds
 from isthmus_server.aggregate import Combined
+from isthmus_server.history import SumRecord
 from isthmus_server.optimisers import FedAvg, FedAvgM
 from isthmus_server.robust import Median
 from isthmus_server.rounds import Phase
@@ -216,3 +218,47 @@ def test_states_are_values_and_an_old_one_can_be_tried_again():
     again = committed(rounds.receive(before, "a", update(), 1))
     assert before.open.accepted == {}
     assert once.parameters.fingerprint() == again.parameters.fingerprint()
+
+
+SUM = SumRecord(users=40, metrics={SCORE: 0.3}, attempt=9)
+
+
+def summed(**changes):
+    return replace(Summed(DELTA, 40, 40.0, {SCORE: 0.3}), **changes)
+
+
+def test_a_sum_stands_in_for_updates_that_nobody_sees():
+    state = rounds.refuse(collecting(("a", "b", "c")), "c", "keys: replay", 7)
+    state = rounds.take_sum(CONFIG, state, summed(), counted={"a": 50, "b": 51}, record=SUM)
+    state = rounds.commit(
+        CONFIG, rounds.optimise(CONFIG, state), seconds=1.0, bytes_down={"a": 70, "b": 71, "c": 72}
+    )
+    assert state.parameters.tensors["encoder/w"][0, 0] == np.float32(0.5)
+    (record,) = state.history
+    assert record.sum == SUM
+    assert [(p.users, p.share, p.bytes_up) for p in record.platforms.values()] == [
+        (0, None, 50),
+        (0, None, 51),
+    ]
+    assert record.bytes_total() == 70 + 71 + 72 + 50 + 51 + 7
+
+
+def test_a_sum_over_nobodys_users_moves_nothing():
+    nothing = summed(delta=Shared({n: t * 0 for n, t in DELTA.tensors.items()}), users=0, weight=0)
+    state = rounds.take_sum(CONFIG, collecting(), nothing, counted={"a": 1}, record=SUM)
+    assert rounds.optimise(CONFIG, state).open.moved[0] is INITIAL
+
+
+def test_a_sum_needs_its_quorum_its_shapes_and_a_round_that_collects():
+    config = server_config(rounds=2, minimum_platforms=2)
+    with pytest.raises(FederationError, match="1 platforms are in the sum, the minimum is 2"):
+        rounds.take_sum(config, collecting(config=config), summed(), counted={"a": 1}, record=SUM)
+    odd = summed(delta=Shared({"x": np.zeros(1, np.float32)}))
+    with pytest.raises(MessageRefusedError, match="encoder/b"):
+        rounds.take_sum(CONFIG, collecting(), odd, counted={"a": 1}, record=SUM)
+    idle = rounds.start(CONFIG, INITIAL)
+    with pytest.raises(FederationError, match="needs it collecting"):
+        rounds.take_sum(CONFIG, idle, summed(), counted={"a": 1}, record=SUM)
+    grid = summed(delta=GridSum({n: t.astype(np.int64) for n, t in DELTA.tensors.items()}))
+    with pytest.raises(FederationError, match="cannot read a sum on the grid"):
+        rounds.take_sum(CONFIG, collecting(), grid, counted={"a": 1}, record=SUM)
