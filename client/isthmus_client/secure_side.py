@@ -20,7 +20,7 @@ from isthmus.files import write_json
 from isthmus.messages import RoundPlan, Update
 from isthmus.parameters import Shared
 from isthmus.secagg import Alarm, Conversation, Site, Terms
-from isthmus.secure_sums import Layout, evaluation_layout, layout_for
+from isthmus.secure_sums import Layout, evaluation_layout, layout_for, session_hash
 from isthmus_client.outbox import Outbox
 from isthmus_client.trainer import LocalTrainer
 
@@ -117,6 +117,13 @@ class Opening:
             return evaluation_layout(self.metrics)
         return layout_for(self.received, self.plan, self.metrics, self.weights)
 
+    @property
+    def digest(self) -> bytes:
+        """What all platforms of the session must have been told alike; 32 bytes."""
+        evaluate = self.kind == "evaluate"
+        told = (self.metrics, self.weights)
+        return session_hash(self.received, self.plan, *told, evaluate=evaluate)
+
 
 @dataclass(frozen=True)
 class _Session:
@@ -159,8 +166,7 @@ class SecureSide:
         site = replace(seat.site, after=(terms.round, last))
         if opening.plan.privacy == "pooled":
             site = replace(site, minimum=len(site.enrolled))
-        model = bytes.fromhex(opening.received.fingerprint())
-        talk = Conversation(site, terms, model)
+        talk = Conversation(site, terms, opening.digest)
         seat.attendance.note(terms.run, terms.attempt)
         self._sessions[platform] = _Session(talk, opening, layout, len(terms.members))
         return talk.opening

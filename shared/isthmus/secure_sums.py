@@ -9,6 +9,7 @@ the rounding of each platform's numbers to multiples of 1 / UNIT, or 1 / FINE.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import MessageRefusedError, OutboxError
+from isthmus.files import digest
 from isthmus.messages import MAX_UPDATE_BYTES, RoundPlan, Update
 from isthmus.parameters import GridSum, Shared
 from isthmus.privacy import adaptive
@@ -32,6 +34,7 @@ ten million users in a cohort of 100 values up to 4, which a diverged training a
 FINE: Final = 2.0**24  # steps in 1 of weights and metrics
 LARGEST: Final = 2.0**62  # of a sum, below where 2^64 wraps round
 _WORD: Final = 8  # bytes
+_SESSION: Final = b"isthmus secure session 1"
 
 _WEIGHTS: Final[Mapping[str, Callable[[int], float]]] = {
     "users": float,
@@ -213,3 +216,30 @@ def _within(steps: npt.NDArray[np.float64], platforms: int) -> npt.NDArray[np.fl
             hint="training diverged: lower the learning rate",
         )
     return steps
+
+
+def session_hash(
+    parameters: Shared,
+    plan: RoundPlan,
+    metrics: Iterable[str],
+    weights: str,
+    *,
+    evaluate: bool,
+) -> bytes:
+    """SHA-256 of all that a session's vectors follow from beside the platform's data, 32 bytes.
+
+    Args:
+        parameters: of the round.
+        plan: of the round.
+        metrics: names that are summed, in the order of the vector.
+        weights: how much an update counts.
+        evaluate: whether metrics alone are summed.
+
+    Guarantees:
+        Platforms sign it where the protocol has them sign the model, and go on only if all signed
+        the same. A server that asks one platform for a metric and the others for another, which
+        they do not know and send nothing for, gets no sum: it would be that platform's own.
+    """
+    settings = [plan.to_record(), list(metrics), weights, evaluate]
+    text = json.dumps(settings, sort_keys=True, allow_nan=False)
+    return bytes.fromhex(digest(_SESSION, parameters.fingerprint().encode(), text.encode()))

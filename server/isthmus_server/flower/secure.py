@@ -23,7 +23,7 @@ from isthmus.secagg import Adverts, Agreements, Alarm, Reveals, Shares, Terms, V
 from isthmus.secagg.masks import Vector
 from isthmus.secagg.messages import Signed
 from isthmus.secagg.server import Notices
-from isthmus.secure_sums import Layout, Summed, evaluation_layout, layout_for
+from isthmus.secure_sums import Layout, Summed, evaluation_layout, layout_for, session_hash
 from isthmus_server.config import SecureCohort, ServerConfig
 from isthmus_server.flower.exchange import Exchange
 from isthmus_server.flower.records import (
@@ -242,7 +242,10 @@ class _Session:
         """
         told = Opened(self.terms.to_bytes(), layout.metrics, layout.weights, self.evaluate)
         opening = to_opening(to_arrays(parameters), plan, told)
-        phase: AnyPhase = opened(self.terms, bytes.fromhex(parameters.fingerprint()))
+        alike = session_hash(
+            parameters, plan, layout.metrics, layout.weights, evaluate=self.evaluate
+        )
+        phase: AnyPhase = opened(self.terms, alike)
         contents = dict.fromkeys(self.terms.names, opening)
         for step in STEPS:
             phase = self._heard(step, phase, contents)

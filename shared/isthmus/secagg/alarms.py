@@ -18,7 +18,7 @@ class Alarm(StrEnum):
     BOTH_SHARES = "both_shares"  # a platform called dropped and survivor at the same time
     DUPLICATE = "duplicate"  # a sender's second message of a phase
     MALFORMED = "malformed"  # bytes that are no message, or not in the one canonical form
-    MODEL_DIFFERS = "model_differs"  # not all platforms of a round received the same model
+    MODEL_DIFFERS = "model_differs"  # not all platforms of a round received the same model or plan
     ORDER = "order"  # a message of another phase
     OVERSIZE = "oversize"  # a cohort, vector or field above its bound
     REPLAY = "replay"  # a message of another run, round, attempt or cohort

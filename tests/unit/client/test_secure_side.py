@@ -7,7 +7,10 @@ from secure_rounds import CONTRACT, Hall
 from toy_platforms import INITIAL, server_config, toys
 
 from isthmus.errors import AggregationError, MessageRefusedError, StoreError
+from isthmus.parameters import Shared
 from isthmus.secagg import Terms, opened
+from isthmus.secagg.bodies import Bundle
+from isthmus.secagg.messages import Kind, Notice, Signed
 from isthmus.secure_sums import layout_for
 from isthmus_client.secure_side import Attendance, Opening, SecureSide
 
@@ -30,7 +33,7 @@ def opening(hall, *, plan=PLAN, kind="train", **changes):
 
 def talk(hall, side, first):
     """All platforms up to phase 2; what the server tells each of them for phase 3."""
-    phase = opened(Terms.from_bytes(first.terms), bytes.fromhex(INITIAL.fingerprint()))
+    phase = opened(Terms.from_bytes(first.terms), first.digest)
     for name in hall.names:
         phase = phase.receive(side.advertise(name, first))
     phase, notices = phase.close()
@@ -100,6 +103,31 @@ def test_pooled_noise_is_summed_over_all_enrolled_platforms_or_not_at_all(hall):
     asked = opening(hall, plan=pooled, length=layout_for(INITIAL, pooled).length, threshold=3)
     with pytest.raises(AggregationError, match="3 platforms, 4 is our least"):
         SecureSide(hall.seat).advertise("a", asked)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"metrics": ("seconds",)},
+        {"weights": "equal"},
+        {"plan": replace(PLAN, learning_rate=0.5)},
+        {"received": Shared({name: each + 1 for name, each in INITIAL.tensors.items()})},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_server_that_tells_one_platform_otherwise_gets_no_sum(hall, other):
+    """Else it could ask the others for a metric that they have not, and read what one told."""
+    side, first = SecureSide(hall.seat), opening(hall)
+    told = {"a": first, "b": replace(first, **other), "c": replace(first, **other)}
+    adverts = [Signed.from_bytes(side.advertise(name, told[name])) for name in hall.names]
+    terms = Terms.from_bytes(first.terms)
+    history = opened(terms, first.digest).seen
+    notice = Notice(Kind.ROSTER, terms.context, history, Bundle(tuple(adverts)).to_bytes())
+    with pytest.raises(AggregationError) as caught:
+        side.share("a", notice.to_bytes())
+    assert caught.value.alarm == "model_differs"
+    with pytest.raises(AggregationError, match="is in no session"):
+        side.mask(hall.trainers[0], hall.outbox("a"), "train", b"")
 
 
 def test_a_second_request_for_a_vector_ends_the_session(hall):
