@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,7 +15,7 @@ from isthmus.control import control_pb2 as wire
 from isthmus.control.anchoring import told_anchor
 from isthmus.control.control_pb2_grpc import MembershipServicer
 from isthmus.control.idle import watched
-from isthmus.control.limits import MAX_KNOWN, MAX_REASON, MAX_TICKET
+from isthmus.control.limits import MAX_KNOWN, MAX_REASON, MAX_TICKET, MEMBER_TRANSFERS
 from isthmus.control.reasons import RefusedError
 from isthmus.errors import IdentityError
 from isthmus.federation_contract_signing import Answer, verify_answer
@@ -22,9 +23,10 @@ from isthmus.identity import require_request
 from isthmus_server.control.federation import Federation
 from isthmus_server.control.heartbeats import Heartbeats
 from isthmus_server.control.offers import members, offers
-from isthmus_server.control.refusals import peer_of, require_caller
+from isthmus_server.control.places import Places
+from isthmus_server.control.refusals import peer_of, require_approved, require_caller
 from isthmus_server.control.releases import find_release, release_chunks
-from isthmus_server.state import PlatformRow, RunRow
+from isthmus_server.state import PlatformRow, ReleaseRow, RunRow
 
 TRANSFERS: Final = 8  # releases sent at the same time
 _log = logging.getLogger(__name__)
@@ -37,6 +39,7 @@ class MembershipService(MembershipServicer):
         self._federation = federation
         self._heartbeats = Heartbeats(federation)
         self._transfers = threading.BoundedSemaphore(TRANSFERS)
+        self._places = Places(MEMBER_TRANSFERS)
 
     def OpenSession(  # noqa: N802
         self, request: wire.OpenSessionRequest, context: grpc.ServicerContext
@@ -104,21 +107,31 @@ class MembershipService(MembershipServicer):
     def FetchRelease(  # noqa: N802
         self, request: wire.FetchReleaseRequest, context: grpc.ServicerContext
     ) -> Iterator[wire.ReleaseChunk]:
-        """The files of a release of a run that the platform takes part in."""
+        """The files of a release of a run that the platform takes part in, while it may."""
         row = self._require_session(peer_of(context).platform, request.ticket, context)
         found = find_release(self._federation.state, request.release, request.run)
         self._run(found.run, row.name)
-        if not self._transfers.acquire(blocking=False):
-            raise RefusedError("busy")
-        try:
-            with watched(context.cancel, self._federation.settings.idle_s) as watch:
-                for chunk in release_chunks(self._federation.home, found):
-                    yield chunk
-                    watch.moved()
-            about = {"release": found.id, "platform": row.name}
-            self._federation.write("release-fetched", **about)
-        finally:
-            self._transfers.release()
+        with self._places.one(row.name):
+            if not self._transfers.acquire(blocking=False):
+                raise RefusedError("busy")
+            try:
+                yield from self._sent(found, row.name, context)
+            finally:
+                self._transfers.release()
+        self._federation.write("release-fetched", release=found.id, platform=row.name)
+
+    def _sent(
+        self, release: ReleaseRow, platform: str, context: grpc.ServicerContext
+    ) -> Iterator[wire.ReleaseChunk]:
+        """A release's chunks, to whom is still a member: looked at as often as it should beat."""
+        settings, looked = self._federation.settings, time.monotonic()
+        with watched(context.cancel, settings.idle_s) as watch:
+            for chunk in release_chunks(self._federation.home, release):
+                yield chunk
+                watch.moved()
+                if time.monotonic() - looked > settings.heartbeat_s:
+                    require_approved(self._federation, platform)
+                    looked = time.monotonic()
 
     def _decide(
         self, run: str, row: PlatformRow, answer: Answer, request: wire.DecideRequest

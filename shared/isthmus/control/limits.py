@@ -13,6 +13,10 @@ MAX_FACTS: Final = 16 * 2**10  # bytes of JSON that a platform tells of itself
 MAX_REASON: Final = 2000  # characters of a decision's reason
 MAX_TICKET: Final = 128  # characters of a session's ticket
 MAX_KNOWN: Final = 1000  # contracts that a platform says it knows
+MEMBER_CALLS: Final = 6  # of one platform at the same time; it has two at most of its own accord
+MEMBER_TRANSFERS: Final = 2  # of releases to one platform at the same time
+MEMBER_MESSAGE_S: Final = 30.0  # for which a member's message is waited for
+STRANGER_MESSAGE_S: Final = 10.0  # the same, of somebody without a certificate
 
 SKEW_WARNED_S: Final = 5.0  # between two clocks, above which an operator is told
 SKEW_REFUSED_S: Final = 240.0  # above which no session goes on; Flower refuses beyond 300 s
