@@ -85,6 +85,15 @@ class CheckpointStore:
         for path in self.folder.glob("round-*.*"):
             path.unlink()
 
+    def sweep(self) -> None:
+        """Delete what writers that were killed left beside the rounds; call it as the only writer.
+
+        Raises:
+            OSError: a file cannot be deleted.
+        """
+        for path in self.folder.glob(".round-*.tmp"):
+            path.unlink(missing_ok=True)
+
     def save(self, config: ServerConfig, initial: Shared, state: RunState) -> None:
         """Write the last committed round of `state`; the JSON file last.
 

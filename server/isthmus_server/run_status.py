@@ -48,14 +48,18 @@ def server_is_up(home: ServerHome) -> bool:
     return True
 
 
-def disk_trouble(home: ServerHome) -> str:
+def disk_trouble(home: ServerHome, least: int = LEAST_FREE) -> str:
     """That a disk of the server is full, which the state may have no room to say; "" = it is not.
+
+    Args:
+        home: the server's.
+        least: bytes left below which a disk counts as full.
 
     Raises:
         OSError: the server's folder cannot be looked at.
     """
     for folder in (home.folder, home.runs):
-        if folder.exists() and (free := shutil.disk_usage(folder).free) < LEAST_FREE:
+        if folder.exists() and (free := shutil.disk_usage(folder).free) < least:
             return f"the disk of {folder} is full ({free // 1024} KiB left): make room"
     return ""
 

@@ -179,6 +179,7 @@ class FederationStrategy(Strategy):
     def _begin(self, initial_arrays: ArrayRecord) -> None:
         self._initial = from_arrays(initial_arrays)
         self.summary()
+        self._store.sweep()
         self._state = self._store.latest(self._config, self._initial)
         if self._state is None:
             self._state = rounds.start(self._config, self._initial)

@@ -60,6 +60,16 @@ def test_a_store_without_rounds_is_empty(store):
     assert not list(store.folder.iterdir())
 
 
+def test_what_killed_writers_left_is_swept_and_rounds_stay(store):
+    play(CONFIG, 2, store)
+    before = {path.name for path in store.folder.iterdir()}
+    (store.folder / ".round-00003.safetensors.4711.tmp").write_bytes(b"half")
+    (store.folder / ".round-00003.json.4712.tmp").write_bytes(b"")
+    store.sweep()
+    assert {path.name for path in store.folder.iterdir()} == before
+    CheckpointStore(store.folder / "none").sweep()
+
+
 def test_every_rounds_parameters_can_be_had(store):
     state = play(CONFIG, 2, store)
     assert store.parameters(0).fingerprint() == INITIAL.fingerprint()

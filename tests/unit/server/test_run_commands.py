@@ -13,7 +13,7 @@ from isthmus.federation_contract import FederationContract
 from isthmus.federation_contract_signing import verify_contract
 from isthmus.identity import create_signing_key, public_raw
 from isthmus.supervision import alone
-from isthmus_server.run_status import ENDED, opened_state, run_view
+from isthmus_server.run_status import ENDED, disk_trouble, opened_state, run_view
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import Settings, settings_text
 
@@ -178,6 +178,23 @@ def test_no_state_is_without_a_reason(home, call):
         state.runs.set("spring", status="finished", reason="")
         assert run_view(state, "spring", datetime.now(UTC), up=True)["reason"]
     assert call("list")[0]["reason"]
+
+
+def test_a_full_disk_is_the_reason_of_runs_that_are_not_over(home, call):
+    call("start", "spring", *PLAIN)
+    call("start", "autumn", *PLAIN)
+    assert disk_trouble(home) == ""
+    trouble = disk_trouble(home, least=2**62)
+    assert trouble.startswith(f"the disk of {home.folder} is full")
+    with opened_state(home) as state:
+        waits = state.runs.get("spring").reason
+        state.runs.set("autumn", status="finished", reason="")
+        views = {
+            run: run_view(state, run, datetime.now(UTC), up=True, trouble=trouble)
+            for run in ("spring", "autumn")
+        }
+    assert views["spring"]["reason"] == f"{trouble}; {waits}"
+    assert "disk" not in views["autumn"]["reason"]
 
 
 def test_a_platform_that_was_never_seen_or_long_ago_is_shown_so(home, call, capsys):
