@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,10 +81,10 @@ class Up:
     def children(self) -> dict[str, int]:
         """Process ids of the children, by the module that they run."""
         assert self.process is not None
-        task = Path(f"/proc/{self.process.pid}/task")
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
         found = {}
-        for child in {c for t in task.glob("*/children") for c in t.read_text().split()}:
-            command = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        for child in {number for task in tasks for number in _text(task).split()}:
+            command = _text(Path(f"/proc/{child}/cmdline")).split("\0")
             if "-m" in command:
                 found[command[command.index("-m") + 1]] = int(child)
         return found
@@ -94,7 +94,8 @@ class Up:
         assert self.process is not None
         pids = [pid for name, pid in self.children().items() if module in name]
         for pid in pids if module else [self.process.pid]:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         if not module:
             self.process.wait()
         return bool(pids) or not module
@@ -109,6 +110,14 @@ class Up:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
+
+
+def _text(path: Path) -> str:
+    """What stands in a file of `/proc`; "" where its process is gone."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 @dataclass

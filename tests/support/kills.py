@@ -92,6 +92,15 @@ class Disturbance:
                 self._kill(kill)
             self._comes_on(reached, patience_s)
 
+    def ends(self, seconds: float = 180) -> None:
+        """Wait until the run is finished, and look at its status all the time."""
+
+        def finished() -> bool:
+            self.look()
+            return self._told()["status"] == "finished"
+
+        until(finished, seconds, f"the end of {self.run}: {self._told()}")
+
     def _kill(self, kill: Kill) -> None:
         up = self.federation.ups[kill.where]
         print(f"{datetime.now(UTC):%H:%M:%S.%f} {kill} round {self.look()}", flush=True)  # noqa: T201
@@ -106,7 +115,8 @@ class Disturbance:
     def _comes_on(self, reached: int, patience_s: float) -> None:
         def further() -> bool:
             self.look()
-            return self.federation.committed(self.run) > reached
+            over = self._told()["status"] == "finished"
+            return over or self.federation.committed(self.run) > reached
 
         until(further, patience_s, f"a round after {reached} of {self.run}: {self._told()}")
 
