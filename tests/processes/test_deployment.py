@@ -1,10 +1,11 @@
 """A federation as real processes: from an empty folder to a released encoder."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from deployment import NAMES, federation
+from deployment import NAMES, federation, isthmus
 
 from isthmus.federation_contract import FederationContract
 from isthmus.parameters import Shared
@@ -52,6 +53,22 @@ def test_a_deployed_run_comes_to_what_the_simulation_comes_to(fed, kind, tmp_pat
     moved = largest_difference(found, fed.parameters(run, 0))
     assert moved > 1e-3  # otherwise the comparison says nothing
     assert largest_difference(found, rehearsed(fed, run, tmp_path)) < 1e-5
+
+
+def test_after_every_round_each_side_knows_how_far_the_others_log_had_come(fed):
+    run = fed.propose("--rounds", "4", *SECURE)
+    fed.wait_status(run, "finished")
+    told = [json.loads(line) for line in fed.home.audit.read_text().splitlines()]
+    for name in NAMES:
+        log = fed.folder / name / "federation" / "audit.jsonl"
+        own = [json.loads(line) for line in log.read_text().splitlines()]
+        sent = [x["line"] for x in own if x["kind"] == "masked update" and x["run"] == run]
+        assert len(sent) == 4
+        anchors = [x["lines"] for x in told if x["kind"] == "anchor" and x["of"] == name]
+        for line, after in zip(sent, [*sent[1:], float("inf")], strict=True):
+            assert any(line <= lines < after for lines in anchors), (name, line)
+        against = ("--against", str(fed.home.audit), "--name", name)
+        assert isthmus("audit", "verify", str(log), *against)["first_bad"] is None
 
 
 def test_another_seed_comes_to_something_else(fed, tmp_path):

@@ -12,10 +12,8 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from isthmus.audit_log import AuditLog
 from isthmus.errors import BundleError, IsthmusError
@@ -27,6 +25,7 @@ from isthmus.policy import Policy, load_policy
 from isthmus.supervision import stop_on_signals, stop_with_parent
 from isthmus_client.home import Home
 from isthmus_client.link.enrolled import audit_path, certificate_path, load_keys, tls_key_path
+from isthmus_client.link.facts import facts_of
 from isthmus_client.link.fleet import FleetLink
 from isthmus_client.link.fleet_http import Ahead
 from isthmus_client.link.node_loop import FleetLoop
@@ -35,7 +34,7 @@ from isthmus_client.link.node_session import Hooks, SessionLoop
 from isthmus_client.link.session import Session
 from isthmus_client.vault import load_keys as load_keyring
 from isthmus_client.worker.channel import WorkerChannel
-from isthmus_client.worker.status import RUN, StatusFile, read_status
+from isthmus_client.worker.status import RUN, StatusFile
 
 ALLOWED: Final = "bundles.txt"
 """In `federation/`: SHA-256 of bundles that are allowed besides our own, one a line."""
@@ -83,6 +82,10 @@ def _work(
     joined = threading.Event()
     node: list[SessionLoop] = []
     link = fleet_link(home, session, keys, options.idle_s, lambda: node[0].ahead_s)
+
+    def round_done() -> None:
+        node[0].beat_soon()
+
     parts = Parts(
         link=link,
         worker=WorkerChannel(home.federation / RUN),
@@ -90,6 +93,7 @@ def _work(
         note=AuditLog(audit_path(home), keys.signing).append,
         allowed=allowed_bundles(home),
         stop=stop,
+        round_done=round_done,
     )
     hooks = _hooks(home, session, link, joined, status)
     node.append(SessionLoop(session, keys.signing, policy, hooks, stop))
@@ -150,12 +154,7 @@ def _hooks(
         if reason and not joined.is_set():
             status.tell("waiting", reason)
 
-    def facts() -> Mapping[str, Any]:
-        worker = read_status(home.federation / RUN / "worker.json") or {"state": "not started"}
-        named = {f"worker_{name}": value for name, value in worker.items() if name != "pid"}
-        return {"version": version("isthmus"), **named}
-
-    return Hooks(opened, link.renew, trouble, facts)
+    return Hooks(opened, link.renew, trouble, lambda: facts_of(home))
 
 
 def allowed_bundles(home: Home) -> frozenset[str]:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from flwr.app import Error, Message
@@ -32,6 +32,9 @@ ERROR_BASE: Final = 1000
 TRIES: Final = 2
 """Workers that a message may cost: it is tried again with the next one, once."""
 
+_LAST: Final = frozenset({"train", "query.reveal"})
+"""Messages with which this platform's part in a round ends."""
+
 _REMEMBERED: Final = 64  # messages that are not asked for again
 _log = logging.getLogger(__name__)
 
@@ -49,6 +52,8 @@ class Parts:
         note: writes a line to the platform's audit log.
         allowed: bundles that are allowed besides our own.
         stop: set when the node is to end.
+        round_done: told when this platform's part in a round has ended: the ends of both sides'
+            logs are then written into the other's.
     """
 
     link: FleetLink
@@ -57,6 +62,7 @@ class Parts:
     note: Note
     allowed: frozenset[str]
     stop: threading.Event
+    round_done: Callable[[], None] = field(default=lambda: None)
 
 
 class MessageRunner:
@@ -95,6 +101,8 @@ class MessageRunner:
                 self._parts.link.push(reply, seconds=worked)
             took = {"worked_s": round(worked, 4), "in_all_s": round(time.monotonic() - began, 4)}
             _log.info("answered", extra={**facts, **took})
+            if metadata.message_type in _LAST:
+                self._parts.round_done()
         except RunOverError:
             _log.info("the run of message %s has ended", pulled.name)
         except MessageRefusedError as error:

@@ -67,12 +67,20 @@ class SessionLoop:
         self._home: Home = session.home
         self._sent: set[tuple[str, str, str, str]] = set()
         self._next = 0.0
-        self._reopen = threading.Event()
+        self._reopen, self._wake = threading.Event(), threading.Event()
         self.ahead_s = 0.0
 
     def reopen(self) -> None:
         """Open a new session soon: the server tells its addresses when one is opened."""
         self._reopen.set()
+
+    def beat_soon(self) -> None:
+        """Send the next heartbeat now, as after a round.
+
+        It carries the end of this platform's log to the server, and brings that of the server's.
+        """
+        self._next = 0.0
+        self._wake.set()
 
     def start(self) -> None:
         """Run in a thread of its own."""
@@ -87,7 +95,8 @@ class SessionLoop:
             except (IsthmusError, OSError) as error:
                 self._failed(error)
                 pause = _RETRY_S
-            self._stop.wait(pause)
+            self._wake.wait(pause)  # a pause is short: being told to stop need not wake it
+            self._wake.clear()
 
     def step(self) -> None:
         """Open the session if need be, beat when it is time, send what was decided.
@@ -103,8 +112,9 @@ class SessionLoop:
             self._next = 0.0
             self._hooks.opened()
         if time.monotonic() >= self._next:
+            self._next = float("inf")  # whoever asks for another from here on gets it
             beat = self._session.beat(self._hooks.facts(), self._known())
-            self._next = time.monotonic() + beat.heartbeat_s
+            self._next = min(self._next, time.monotonic() + beat.heartbeat_s)
             self._heard(beat)
         self._send_decisions()
 
