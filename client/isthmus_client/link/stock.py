@@ -44,6 +44,7 @@ from isthmus.supervision import stop_with_parent
 from isthmus_client.bundle_app import FOLDER
 from isthmus_client.home import Home
 from isthmus_client.link.enrolled import audit_path, certificate_path, load_keys, tls_key_path
+from isthmus_client.link.facts import facts_of
 from isthmus_client.link.fleet_messages import is_stale
 from isthmus_client.link.node import address_of, allowed_bundles, parsed
 from isthmus_client.link.node_messages import ERROR_BASE
@@ -93,7 +94,7 @@ def _work(home: Home, policy: Path | None, idle_s: float, status: StatusFile) ->
         opened=joined.set,
         renewed=lambda: context.load_cert_chain(*pair),  # for connections from now on
         trouble=lambda reason: status.tell("waiting" if reason else "ready", reason),
-        facts=lambda: {"node": "stock"},
+        facts=lambda: {"node": "stock", **facts_of(home)},
     )
     chosen = load_policy(policy) if policy else None
     SessionLoop(session, keys.signing, chosen, hooks, threading.Event()).start()

@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
             status.tell("starting", "loading the libraries and the data")
             return _serve(home, status, stop) if held else 0
     except IsthmusError as error:
-        status.tell("waiting", f"{error} {error.hint}".strip())
+        status.tell("waiting", f"{error} {error.hint}".strip(), error=type(error).__name__)
         _log.error("%s: %s %s", type(error).__name__, error, error.hint)
         return error.exit_code
 

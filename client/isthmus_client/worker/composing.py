@@ -18,6 +18,7 @@ from isthmus_client.link.enrolled import load_keys as load_identity
 from isthmus_client.text_encoder import HuggingFaceEncoder
 from isthmus_client.vault import load_keys
 from isthmus_client.worker.own_data import OwnData
+from isthmus_client.worker.published import published_users
 from isthmus_client.worker.serving import Serving
 from isthmus_client.worker.sides import Owner, Sides, build_app
 from isthmus_client.worker.status import StatusFile
@@ -36,11 +37,14 @@ class Worker:
     home: Home
     serving: Serving
     sides: Sides
+    data: OwnData
 
     def warm_up(self) -> None:
         """Make the sides of approved runs that are not over, so that their first round is quick.
 
-        What fails here fails again, with its reason, when a message comes.
+        Where no number of users is published yet, the store is read for it, whatever runs there
+        are: a private run cannot be proposed without. What fails here fails again, with its reason,
+        when a message comes.
         """
         initial_parameters(_SMALL, 0)  # PyTorch imports a part of itself at the first drawing
         for each in standings(self.home):
@@ -50,6 +54,11 @@ class Worker:
                 self.sides.of(self.sides.agreed(each.contract.run))
             except IsthmusError as error:
                 _log.warning("run %s is not ready: %s", each.contract.run, error)
+        try:
+            if published_users(self.home) is None:
+                self.data.workspace(EncoderConfig())
+        except (IsthmusError, OSError) as error:
+            _log.warning("no number of users is published: %s", error)
 
     def close(self) -> None:
         """Let go of ledgers."""
@@ -69,4 +78,4 @@ def compose(home: Home, status: StatusFile) -> Worker:
     owner = Owner(home, own_name(home), identity.signing)
     data = OwnData(home, owner.name, keyring, HuggingFaceEncoder())
     sides = Sides(owner, data, build_app)
-    return Worker(home, Serving(owner, sides, status), sides)
+    return Worker(home, Serving(owner, sides, status), sides, data)

@@ -16,6 +16,7 @@ from isthmus_client.own_platform import OwnPlatform, prepare_tables
 from isthmus_client.store import Store
 from isthmus_client.text_encoder import TextEncoder
 from isthmus_client.vault import Keyring
+from isthmus_client.worker.published import publish, published_users
 from isthmus_client.workspace import Workspace
 
 VECTORS: Final = "vectors"
@@ -71,6 +72,8 @@ class OwnData:
         Guarantees:
             What the store held before a person was forgotten is not used after it.
 
+        The first time, the platform's number of users is published (`published.publish`).
+
         Raises:
             DataMissingError, DataInvalidError: there are no data, or they cannot be used.
             KeysError, StoreError: the store cannot be opened.
@@ -78,7 +81,10 @@ class OwnData:
         with self._lock:
             own = self._current()
         platform = replace(own.platform, name=self._name)
-        return Workspace(platform, own.read_by(config.max_events))
+        made = Workspace(platform, own.read_by(config.max_events))
+        if published_users(self._home) is None:
+            publish(self._home, int(made.sequences.training_users.size))
+        return made
 
     def require_encoder(self, fingerprint: str) -> None:
         """Refuse a run whose text encoder is another one than ours.
