@@ -23,7 +23,7 @@ from isthmus.errors import ServiceError
 
 MAX_LOG: Final = 10 * 1024 * 1024  # bytes of a log that is set aside when its process starts
 _TURN_S: Final = 0.05  # between two looks whether the process before has ended
-_STEADY: Final = 30.0  # seconds alive after which the next pause is the first one again
+_STEADY: Final = 10.0  # seconds alive after which the next pause is the first one again
 
 
 @dataclass(frozen=True)
