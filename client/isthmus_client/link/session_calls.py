@@ -14,9 +14,18 @@ from isthmus.audit_log import Anchor
 from isthmus.control import control_pb2 as wire
 from isthmus.control.channel import open_channel, told_error
 from isthmus.control.control_pb2_grpc import EnrolmentStub, MembershipStub
+from isthmus.plain_text import plain
 from isthmus_client.link.enrolled import Credentials, Enrolment
+from isthmus_client.link.session_told import (
+    told_head,
+    told_key,
+    told_pause,
+    told_ports,
+    told_time,
+)
 
 IDLE_S: Final = 60.0  # seconds for a call of at most 1 MiB each way
+_WORDS: Final = 2_000  # characters of a text of the server's
 
 
 @dataclass(frozen=True)
@@ -85,7 +94,7 @@ class EnrolmentCalls:
     def join(self, request: bytes) -> tuple[str, ServerFacts]:
         """Use an invitation; the platform's status and who the server is."""
         reply = _call(self._stub.Join, wire.JoinRequest(request=request), self._where, IDLE_S)
-        return reply.status, _server(reply.server)
+        return plain(reply.status, _WORDS), _server(reply.server)
 
     def collect(
         self, name: str, csr_pem: bytes, signature: bytes
@@ -93,7 +102,8 @@ class EnrolmentCalls:
         """Status, its note, the certificate (empty where not approved), who the server is."""
         request = wire.CollectRequest(name=name, csr_pem=csr_pem, signature=signature)
         reply = _call(self._stub.Collect, request, self._where, IDLE_S)
-        return reply.status, reply.note, reply.certificate_pem, _server(reply.server)
+        status, note = plain(reply.status, _WORDS), plain(reply.note, _WORDS)
+        return status, note, reply.certificate_pem, _server(reply.server)
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -133,7 +143,11 @@ class MembershipCalls:
         audit: Anchor,
         known: Sequence[str],
     ) -> BeatReply:
-        """Tell that the platform lives; see the protocol for the fields."""
+        """Tell that the platform lives; see the protocol for the fields.
+
+        Raises:
+            MessageRefusedError: what the server tells cannot be true.
+        """
         request = wire.HeartbeatRequest(
             ticket=ticket,
             time=time,
@@ -144,11 +158,11 @@ class MembershipCalls:
         )
         reply = _call(self._stub.Heartbeat, request, self._where, self._idle_s)
         return BeatReply(
-            reply.time,
-            Anchor(reply.audit.lines, reply.audit.hash),
+            told_time(reply.time, time),
+            told_head(reply.audit.lines, reply.audit.hash),
             tuple(map(_offer, reply.offers)),
             reply.renew,
-            reply.heartbeat_s,
+            told_pause(reply.heartbeat_s),
         )
 
     def renew(self, ticket: str, csr_pem: bytes) -> bytes:
@@ -210,10 +224,10 @@ def _call(method: Any, request: Message, where: str, idle_s: float) -> Any:
 
 
 def _server(told: wire.Server) -> ServerFacts:
-    return ServerFacts(told.federation, told.signing_key, dict(told.ports))
+    name = plain(told.federation, _WORDS)
+    return ServerFacts(name, told_key(told.signing_key), told_ports(told.ports))
 
 
 def _offer(told: wire.RunOffer) -> RunOffer:
-    return RunOffer(
-        told.run, told.contract_sha256, told.contract, told.signature, told.status, told.reason
-    )
+    status, reason = plain(told.status, _WORDS), plain(told.reason, _WORDS)
+    return RunOffer(told.run, told.contract_sha256, told.contract, told.signature, status, reason)
