@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from isthmus.encoder_config import tensor_shapes
 from isthmus.messages import MAX_UPDATE_BYTES
+from isthmus.plain_text import is_plain
 
 if TYPE_CHECKING:
     from isthmus.federation_contract import FederationContract
 
 LEAST_SECURE: Final = 3  # members of a run with secure aggregation; of two, each knows the other
+_LONGEST: Final = 200  # characters of any text
 LEAST_SUMMED: Final = 2  # platforms in a secure sum; of one, the sum is its update
 
 Problems = list[tuple[str, str]]
@@ -20,7 +23,33 @@ Problems = list[tuple[str, str]]
 
 def problems(contract: FederationContract) -> Problems:
     """All that does not fit together; nothing where the contract is good."""
-    return _shape_problems(contract) + _run_problems(contract) + _trust_problems(contract)
+    return (
+        _text_problems(contract)
+        + _shape_problems(contract)
+        + _run_problems(contract)
+        + _trust_problems(contract)
+    )
+
+
+def _text_problems(contract: FederationContract) -> Problems:
+    """Signs that a person who reads the contract does not see, but whose terminal acts on."""
+    texts = {
+        "name": (contract.name,),
+        "text_encoder": (contract.text_encoder,),
+        "score": (contract.score,),
+        "metrics": contract.metrics,
+        "optimiser": _words(contract.optimiser),
+        "aggregation": _words(contract.aggregation),
+    }
+    what = "has signs that cannot be seen, such as line breaks"
+    found = [(name, what) for name, words in texts.items() if not all(map(is_plain, words))]
+    long = [name for name, words in texts.items() if any(len(each) > _LONGEST for each in words)]
+    return found + [(name, f"has a text of more than {_LONGEST} characters") for name in long]
+
+
+def _words(knobs: Mapping[str, object]) -> tuple[str, ...]:
+    """All text in a rule's name and knobs."""
+    return (*knobs, *(each for each in knobs.values() if isinstance(each, str)))
 
 
 def _shape_problems(contract: FederationContract) -> Problems:
