@@ -90,7 +90,7 @@ def list_words(views: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _headline(view: Mapping[str, Any]) -> Text:
-    again = f", {view['attempt']} times tried again or rolled back" if view["attempt"] else ""
+    again = f", attempt {view['attempt']}" if view["attempt"] else ""
     words = f": {_state(view)}, round {view['round']} of {view['rounds']}{again}"
     return Text.assemble((view["run"], "bold"), words)
 
