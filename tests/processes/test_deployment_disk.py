@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from deployment import NAMES, Federation
+from kills import Disturbance
 from nothing_lost import left_over, require_each_round_once, require_logs_hold, require_paid
 from waiting import until
 
@@ -88,7 +89,7 @@ def test_a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_room(fed)
         assert fed.server.children().keys() >= MODULES
         require_whole(fed, run)
     assert fed.committed(run) <= reached + 1  # of the one more, all bytes were on the disk before
-    fed.wait_status(run, "finished")
+    Disturbance(fed, run).ends()
     require_each_round_once(fed, run, 8)
     require_logs_hold(fed)
 
@@ -101,7 +102,7 @@ def test_a_platform_whose_disk_is_full_spends_and_sends_nothing_and_goes_on(fed)
         assert "alder" in told["reason"]
         assert "a disk has no room left" in told["reason"]
         assert told["round"] < 8
-    fed.wait_status(run, "finished")
+    Disturbance(fed, run).ends()
     require_each_round_once(fed, run, 8)
     for name in NAMES:
         require_paid(fed, name, run, range(1, 9))

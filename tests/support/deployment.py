@@ -219,6 +219,9 @@ class Federation:
 
     def stop(self) -> None:
         """End everything, platforms first."""
+        for each in self.ups.values():
+            if each is not self.ups.get("server") and each.process is not None:
+                each.process.terminate()  # all of them end at the same time
         for each in [*self.ups.values()][::-1]:
             each.stop()
 
