@@ -162,8 +162,7 @@ class SecureSide:
         self._sessions.pop(platform, None)
         terms, seat, layout = Terms.from_bytes(opening.terms), self._seats(platform), opening.layout
         _require_same_round(terms, opening.plan, layout)
-        last = seat.attendance.last(terms.run)
-        site = replace(seat.site, after=(terms.round, last))
+        site = replace(seat.site, after=seat.attendance.last(terms.run))
         if opening.plan.privacy == "pooled":
             site = replace(site, minimum=len(site.enrolled))
         talk = Conversation(site, terms, opening.digest)

@@ -23,7 +23,19 @@ class Site:
         minimum: platforms that a sum with its part must have.
         colluders: platforms that may be in league with a lying server without learning more than
             the sum of the others.
-        after: round and attempt of this run that it took part in last; older ones are replays.
+        after: attempt of this run that it took part in last, whatever round it was of; 0 = none.
+            Up to it, all are replays.
+
+    Guarantees:
+        No attempt of a run is taken part in twice, whichever round the server says it is of: an
+        honest server counts attempts up over the whole run and never back. To compare rounds as
+        well would be no safer. A server that lies names any attempt above the last one, for any
+        round that it likes, under either rule; what a replay could give it is a second answer under
+        the keys of the first, and keys are fresh in each session and bound to its attempt. It
+        would only refuse an honest server that goes back to an earlier round (a rollback, a backup
+        put back). That a round may be asked for again is no harm either: a private one sends its
+        very bytes again or is charged anew, and sums of the others over several cohorts are what
+        `minimum` is for.
     """
 
     name: str
@@ -32,20 +44,20 @@ class Site:
     contract: bytes
     minimum: int = MINIMUM
     colluders: int = 0
-    after: tuple[int, int] = (0, 0)
+    after: int = 0
 
     def require(self, terms: Terms) -> None:
         """Refuse a round that the platform did not agree to.
 
         Raises:
-            AggregationError: an old round, another contract, too small a cohort, or a member whose
+            AggregationError: an old attempt, another contract, too small a cohort, or a member whose
                 key is not the enrolled one.
         """
-        if (terms.round, terms.attempt) <= self.after:
+        if terms.attempt <= self.after:
             refuse(
                 Alarm.REPLAY,
-                f"round {terms.round}, attempt {terms.attempt} is not after round "
-                f"{self.after[0]}, attempt {self.after[1]}, which this platform took part in",
+                f"round {terms.round}: attempt {terms.attempt} is not after attempt {self.after}, "
+                "which this platform took part in",
             )
         if terms.contract != self.contract:
             refuse(Alarm.TERMS, "the round is of a federation contract that was not approved here")
