@@ -50,8 +50,8 @@ class Site:
         """Refuse a round that the platform did not agree to.
 
         Raises:
-            AggregationError: an old attempt, another contract, too small a cohort, or a member whose
-                key is not the enrolled one.
+            AggregationError: an old attempt, another contract, too small a cohort, or a member
+                whose key is not the enrolled one.
         """
         if terms.attempt <= self.after:
             refuse(
