@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from isthmus.cli_options import file, switch, text
+from isthmus.cli_options import file, seconds, switch, text
 from isthmus.errors import ScenarioError
 from isthmus_client.home import CONTRACT, Home
 
@@ -29,6 +29,10 @@ NodeOption = Annotated[
         metavar="KIND",
     ),
 ]
+IdleOption = Annotated[
+    float,
+    seconds("Without a byte moving, after which a request is given up and tried again."),
+]
 PassphraseOption = Annotated[
     Path | None, file("Its first line opens the platform's key, else $ISTHMUS_KEY_PASSPHRASE.")
 ]
@@ -40,6 +44,7 @@ def up(
     platform: PlatformOption = CONTRACT,
     auto_approve: PolicyOption = None,
     node: NodeOption = "isthmus",
+    idle: IdleOption = 60.0,
     passphrase_file: PassphraseOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -58,12 +63,16 @@ def up(
 
     if node not in ("isthmus", "stock"):
         raise ScenarioError(f"--node {node}: there is `isthmus` and `stock`")
+    if not idle:
+        raise ScenarioError("--idle 0: a request needs some time", hint="60 is the default")
     assert node in MODULES
     home, passphrase = Home(platform), read_passphrase(passphrase_file)
     load_keys(home.keys, passphrase_file=passphrase_file)  # fails here, in words, not in a log
     log_as_json("client")
     kind = cast("NodeKind", node)
-    processes = PlatformProcesses(home, node=kind, passphrase=passphrase, policy=auto_approve)
+    processes = PlatformProcesses(
+        home, node=kind, passphrase=passphrase, policy=auto_approve, idle_s=idle
+    )
     stop = threading.Event()
     stop_on_signals(stop)
     with processes.running():

@@ -39,6 +39,7 @@ class PlatformProcesses:
         node: which loop carries the messages.
         passphrase: of the platform's key; handed on in the children's environment.
         policy: approves runs unattended; None = a person does.
+        idle_s: without a byte moving, after which the node gives a request up.
 
     Raises:
         IdentityError: the platform has not joined a federation.
@@ -53,19 +54,21 @@ class PlatformProcesses:
         node: NodeKind = "isthmus",
         passphrase: bytes | None = None,
         policy: Path | None = None,
+        idle_s: float = 60.0,
     ) -> None:
         self.home = home
         _require_joined(home)
         if policy is not None:
             load_policy(policy)  # fails here, in words, not in a log
         approves = () if policy is None else ("--auto-approve", str(policy.resolve()))
+        idle = ("--idle-s", f"{idle_s:g}")
         given = {PASSPHRASE: passphrase.decode()} if passphrase else {}
         calm = {"OMP_NUM_THREADS": "1", "FLWR_TELEMETRY_ENABLED": "0"}
         environment = {**calm, "FLWR_DISABLE_UPDATE_CHECK": "1", **given}
         contract = str(home.contract.resolve())
         commands = {
             "worker": (sys.executable, "-m", MODULES["worker"], contract),
-            "node": (sys.executable, "-m", MODULES[node], contract, *approves),
+            "node": (sys.executable, "-m", MODULES[node], contract, *approves, *idle),
         }
         programs = [Program(name, each, environment) for name, each in commands.items()]
         self._supervisor = Supervisor(programs, home.federation / "logs")

@@ -28,11 +28,14 @@ from flwr.supercore.protobuf.client import (
 )
 from flwr.supernode.fleet_http_client import FleetHttpClient
 
+from isthmus_client.link.steady_http import SteadyTransport
+
 ContextFactory = Callable[[], ssl.SSLContext]
 Ahead = Callable[[], float]
 """Seconds by which this machine's clock is ahead of the server's, as last measured."""
 
 _COMPONENT: Final = "SuperNode"
+_KEPT_S: Final = 5.0  # that a connection is kept for another request
 
 
 @dataclass(frozen=True)
@@ -148,13 +151,17 @@ class FleetHttp:
                 pair.close()
 
     def _pair(self) -> _Pair:
-        context = self._context()
+        context, kept_s = self._context(), min(_KEPT_S, self._idle_s / 2)
         version = RuntimeVersionHttpInterceptor(component_name=_COMPONENT)
         interceptors: list[ProtobufClientInterceptor] = [version, self._signer]
         flower = FleetHttpClient(
             self._url, interceptors=interceptors, verify=context, timeout=self._idle_s
         )
-        ours = httpx.Client(verify=context, timeout=self._idle_s, trust_env=False)
+        ours = httpx.Client(
+            transport=SteadyTransport(context, kept_s=kept_s),
+            timeout=self._idle_s,
+            trust_env=False,
+        )
         return _Pair(flower, ours)
 
 

@@ -197,7 +197,6 @@ class Gate:
 
     def _steady(self, send: Send) -> Send:
         """Write in chunks, and give up when none is taken for `idle_s`."""
-
         size = min(_CHUNK, max(_SLOWEST, int(self._idle_s * _SLOWEST)))
 
         async def steady(message: Any) -> None:

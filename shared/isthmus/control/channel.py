@@ -35,14 +35,17 @@ def server_options(largest: int = MAX_MESSAGE) -> Options:
 
 
 def client_options() -> Options:
-    """Of a platform; system-wide proxies are left alone, and nothing is shared between channels."""
+    """Of a platform; system-wide proxies are left alone, and nothing is shared between channels.
+
+    `grpc.min_reconnect_backoff_ms` stays what it is, 20 s: it is also what a handshake may take,
+    and over a slow line one takes seconds.
+    """
     return [
         *_OF_ALL,
         ("grpc.max_receive_message_length", MAX_MESSAGE),
         ("grpc.enable_http_proxy", 0),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
         ("grpc.max_reconnect_backoff_ms", 5000),
     ]
 
