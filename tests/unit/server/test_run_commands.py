@@ -140,7 +140,7 @@ def test_status_has_everything_that_an_operator_asks(home, call, capsys):
     assert view["privacy"] is None
     assert run(["server", "run", "status", "spring", "--home", str(home.folder)]) == 0
     words = " ".join(capsys.readouterr().out.split())
-    for said in ("why: waits for platforms", "NaN", "clock is", "too many rounds", "3 times tried"):
+    for said in ("why: waits for platforms", "NaN", "clock is", "too many rounds", "attempt 3"):
         assert said in words
 
 
