@@ -11,10 +11,12 @@ from collections.abc import Collection
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from isthmus.audit_log import AuditLog
+from isthmus.control.limits import MAX_REASON
 from isthmus.errors import IdentityError, IsthmusError, MessageRefusedError, NotApprovedError
 from isthmus.federation_contract import FederationContract
 from isthmus.federation_contract_claim import require_claim
 from isthmus.federation_contract_signing import Answer, sign_answer, verify_answer
+from isthmus.plain_text import plain
 from isthmus.policy import Policy
 from isthmus.policy import decide as decide_by
 from isthmus_client.approvals_files import (
@@ -70,7 +72,8 @@ def decide(
         home: the platform's.
         run: that was offered.
         approve: the answer.
-        reason: why; may be empty for an approval by a person.
+        reason: why; may be empty for an approval by a person; what is beyond 2 000 characters is
+            cut off, as no server takes more.
         key: the platform's identity.
         by: who decided.
         new_keys: members whose changed identity key was compared and is accepted.
@@ -98,6 +101,7 @@ def decide(
         _require_members(home, found.contract, key, new_keys)
         require_claim(contract)
     answer: Answer = "approved" if approve else "refused"
+    reason = plain(reason, MAX_REASON)
     signature = sign_answer(contract.sha256, name, answer, reason, key)
     at = clock().isoformat(timespec="seconds")
     decided = Decided(

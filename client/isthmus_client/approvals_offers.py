@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from isthmus.errors import NotApprovedError
+from isthmus.errors import MessageRefusedError, NotApprovedError
 from isthmus.federation_contract import FederationContract
 from isthmus.federation_contract_signing import verify_contract
 from isthmus_client.approvals_files import (
@@ -27,6 +27,10 @@ from isthmus_client.home import Home
 Clock = Callable[[], datetime]
 ENDED: Final = frozenset({"stopped", "finished", "failed"})
 """Statuses of a run that nobody needs to answer any more."""
+
+
+MAX_KEPT: Final = 2_000
+"""Contracts of one platform: a server cannot fill its disk with them."""
 
 
 def utc_now() -> datetime:
@@ -65,11 +69,16 @@ def keep_offer(
 
     Raises:
         IdentityError: the signature is not the server's; nothing was kept.
-        MessageRefusedError: it is no contract; nothing was kept.
+        MessageRefusedError: it is no contract, or there are too many; nothing was kept.
         OSError: the disk is full.
     """
     found = verify_contract(contract, signature, server_key(home))
     there = _old_offer(home, found.run)
+    if there is None and len(runs_offered(home)) >= MAX_KEPT:
+        raise MessageRefusedError(
+            f"{home.federation / 'contracts'} holds {MAX_KEPT:,} contracts; no more are taken",
+            hint="if they are what the federation agreed on, move old ones away",
+        )
     text, signed = contract.decode(), signature.hex()
     if there is not None and (there.contract, there.signature) == (text, signed):
         if there.status == status:

@@ -51,6 +51,7 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     stop_on_signals(stop)
     stop_with_parent(stop)
+    died = end_with_threads(stop)
     options = parsed(arguments)
     home = Home(options.contract)
     status = StatusFile(home.federation / RUN / "node.json")
@@ -61,7 +62,32 @@ def main(arguments: list[str]) -> int:
         status.tell("waiting", f"{error} {error.hint}".strip())
         _log.error("%s: %s %s", type(error).__name__, error, error.hint)
         return error.exit_code
-    return 0
+    return int(died.is_set())
+
+
+def end_with_threads(stop: threading.Event) -> threading.Event:
+    """Have the process end where one of its threads does by an error that nobody foresaw.
+
+    It is started again; without one of its threads it would live on, and do nothing.
+
+    Args:
+        stop: set then.
+
+    Returns:
+        Set as well.
+    """
+    died = threading.Event()
+
+    def told(args: threading.ExceptHookArgs) -> None:
+        where = args.thread.name if args.thread is not None else "unknown"
+        _log.error("the thread %s ended by %s", where, args.exc_type.__name__)
+        if args.exc_value is not None:
+            _log.error("which came about so", exc_info=args.exc_value)
+        died.set()
+        stop.set()
+
+    threading.excepthook = told
+    return died
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:

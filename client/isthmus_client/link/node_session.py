@@ -12,17 +12,21 @@ from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from isthmus.control.limits import MAX_KNOWN
 from isthmus.control.reasons import RefusedError
-from isthmus.errors import IsthmusError, ServiceError
+from isthmus.errors import IsthmusError, NotApprovedError, ServiceError
 from isthmus.policy import Policy
 from isthmus_client.approvals import decide_by_policy, keep_offer, pending
-from isthmus_client.approvals_files import Decided, read_decision, read_offer, runs_offered
+from isthmus_client.approvals_files import Decided, Offer, read_decision, read_offer, runs_offered
 from isthmus_client.home import Home
 from isthmus_client.link.session import Beat, Session
 from isthmus_client.link.session_calls import RunOffer
 
 _LOOK_S: Final = 0.25  # between two looks for decisions of a person
 _RETRY_S: Final = 2.0  # between two tries while the server refuses or cannot be reached
+_NEVER: Final = ("absent", "invalid")
+"""Refusals of an answer that stay so: the server has no such run any more, or cannot read it."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -153,9 +157,10 @@ class SessionLoop:
             _log.info("run %s is %s by policy: %s", decided.run, decided.answer, decided.reason)
 
     def _known(self) -> list[str]:
-        """Contracts whose bytes need not come again."""
-        kept = (read_offer(self._home, run) for run in runs_offered(self._home))
-        return [hashlib.sha256(each.contract.encode()).hexdigest() for each in kept if each]
+        """Contracts whose bytes need not come again: the newest, as many as a server listens to."""
+        kept = [each for run in runs_offered(self._home) if (each := _read(self._home, run))]
+        newest = sorted(kept, key=lambda each: each.received, reverse=True)[:MAX_KNOWN]
+        return [hashlib.sha256(each.contract.encode()).hexdigest() for each in newest]
 
     def _send_decisions(self) -> None:
         for run in runs_offered(self._home):
@@ -173,9 +178,18 @@ class SessionLoop:
                 bytes.fromhex(decided.signature),
             )
         except RefusedError as error:
-            if error.reason != "absent":  # of a run that the server has no more
+            if error.reason not in _NEVER:
                 raise
+            _log.warning("the server does not take the answer to run %s: %s", decided.run, error)
         self._sent.add(_name(decided))
+
+
+def _read(home: Home, run: str) -> Offer | None:
+    """The offer; a damaged one is as good as none, as the server sends it again."""
+    try:
+        return read_offer(home, run)
+    except NotApprovedError:
+        return None
 
 
 def _name(decided: Decided) -> tuple[str, str, str, str]:

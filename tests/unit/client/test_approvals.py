@@ -234,3 +234,26 @@ def test_a_contract_exchanged_while_it_was_read_is_not_approved(home):
     with pytest.raises(NotApprovedError, match="offered another contract of run spring"):
         decide(home, "spring", **said, contract_sha256=read)
     assert standing(home, "spring").decided is None
+
+
+def test_an_answer_is_no_longer_than_a_server_takes(home):
+    offered(home)
+    said = "x\x1b\n" * 4_000
+    decided = decide(home, "spring", approve=False, reason=said, key=key_of(OWN))
+    assert len(decided.reason) == 2_000
+    assert decided.reason.isprintable()
+    again = standing(home, "spring").decided
+    assert again == decided
+
+
+def test_a_server_cannot_fill_the_disk_with_contracts(home, monkeypatch):
+    monkeypatch.setattr("isthmus_client.approvals_offers.MAX_KEPT", 2)
+    offered(home)
+    offered(home, plain_contract(run="summer"))
+    with pytest.raises(MessageRefusedError, match="no more are taken"):
+        offered(home, plain_contract(run="autumn"))
+    offered(home, status="running")  # those that are kept go on
+    assert {each.contract.run: each.status for each in standings(home)} == {
+        "spring": "running",
+        "summer": "proposed",
+    }
