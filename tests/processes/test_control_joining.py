@@ -222,7 +222,12 @@ def test_a_member_does_not_slip_into_another_federation(server, tmp_path):
     with control_server(tmp_path / "two") as other:
         with pytest.raises(IdentityError, match="already"):
             join(home, KEYRING, other.invitation().to_code())
+        (home.federation / "contracts").mkdir()
+        (home.federation / "contracts" / "spring.json").write_text("of the federation before")
         join(home, KEYRING, other.invitation().to_code(), new_keys=True)
+        assert not (home.federation / "contracts").exists()  # else nothing here could be read
+        (aside,) = (home.federation / "before").iterdir()
+        assert (aside / "contracts" / "spring.json").exists()
 
 
 def test_a_server_that_signs_with_another_key_is_refused(server, tmp_path):

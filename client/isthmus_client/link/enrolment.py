@@ -48,7 +48,11 @@ _KEPT: Final = (
     "session.json",
     "server.json",
     "server.pub",
+    "contracts",
+    "decisions",
 )
+"""What belongs to one identity in one federation. The pins of other members' keys do not: a member
+that is known is to be told from another of its name wherever this platform goes."""
 
 
 @dataclass(frozen=True)
