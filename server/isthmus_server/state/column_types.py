@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
+from isthmus.plain_text import plain
+
 
 class UtcTime(TypeDecorator[datetime]):
     """A moment: aware going in, UTC coming out. SQLite, which knows no zones, holds it in UTC."""
@@ -44,8 +46,11 @@ class Words(TypeDecorator[str]):
 
 
 def storable(text: str) -> str:
-    """The text without NUL, which PostgreSQL refuses, and lone surrogates, which UTF-8 has not."""
-    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    """The text without what a database refuses, or what acts on the terminal of who reads it.
+
+    PostgreSQL takes no NUL, and UTF-8 has no lone surrogates.
+    """
+    return plain(text.encode("utf-8", "replace").decode(), lines=True)
 
 
 def to_json(value: Any) -> str:

@@ -146,10 +146,10 @@ def test_odd_heartbeat_is_refused_whole(shop, odd):
 
 def test_text_that_no_database_holds_is_replaced(shop):
     assert beat(shop, "t1", facts={"worker": "a\0b\ud800"}) == "ok"
-    shop.events.add("info", "note", "a\0b\ud800", platform="sh\0p")
+    shop.events.add("info", "note", "a\0b\ud800\x1b[2J\nc", platform="sh\0p")
     (event,) = shop.events.list()
     assert (event.text, event.platform) == (
-        "a\N{REPLACEMENT CHARACTER}b?",
+        "a\N{REPLACEMENT CHARACTER}b?\N{REPLACEMENT CHARACTER}[2J\nc",
         "sh\N{REPLACEMENT CHARACTER}p",
     )
 
