@@ -13,6 +13,7 @@ from isthmus.federation_contract_signing import verify_contract
 from isthmus.parameters import Shared
 from isthmus_server.checkpoints import CheckpointStore
 from isthmus_server.coordinator.journal import Journal
+from isthmus_server.coordinator.numbers import SESSIONS, SessionNumbers
 from isthmus_server.flower.faults import InterruptedWaitError
 from isthmus_server.flower.initial import ask_platforms, from_release
 from isthmus_server.flower.records import to_arrays
@@ -77,6 +78,7 @@ class Driver:
         self.config = server_config(self.contract, join_deadline_s=_JOIN_S)
         self.store = CheckpointStore(home.rounds(row.id))
         self.journal = Journal(state, log, self.contract)
+        self._numbers = SessionNumbers(home.rounds(row.id).parent / SESSIONS)
         self._home, self._state, self._row, self._wishes = home, state, row, wishes
         self._told, self._said = "", 0.0  # what the strategy waits for; when that was written
 
@@ -132,10 +134,11 @@ class Driver:
         self._tell()
 
     def _attempt(self) -> int:
-        """A number that was never used in this run, whoever is killed in between."""
+        """Count another session; its number for the platforms, never used in this run before."""
         row = self._state.runs.get(self._row.id)
         attempt = (row.attempt if row else self._row.attempt) + 1
-        return self._state.runs.set(self._row.id, attempt=attempt).attempt
+        self._state.runs.set(self._row.id, attempt=attempt)
+        return self._numbers()
 
     def _hear(self, told: str) -> None:
         """What the strategy waits for; written down a moment later, as it soon changes."""
