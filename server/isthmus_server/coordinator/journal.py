@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from isthmus.audit_log import AuditLog
+from isthmus.audit_log import AuditLog, whole_lines
 from isthmus.federation_contract import FederationContract
 from isthmus_server.history import RoundRecord
 from isthmus_server.state import State
@@ -40,31 +40,26 @@ class Journal:
             StateError: another round of this number is written down.
             AuditError, OSError: the log cannot be written; nothing was.
         """
-        run = self.contract.run
         if self.reached() >= record.round:
             return self._row(record, attempt)
-        self.log.append(
-            {
-                "kind": "round",
-                "run": run,
-                "contract": self.contract.sha256,
-                "round": record.round,
-                "attempt": attempt,
-                "parameters": record.fingerprint,
-                "cohort": sorted(record.platforms),
-                "refused": {each.platform: each.reason for each in record.refused},
-                "silent": list(record.missing),
-            }
-        )
+        self._line(record, attempt)
         new = self._row(record, attempt)
         self._events(record)
         return new
 
     def rounds(self, records: Iterable[RoundRecord], attempt: int) -> None:
-        """Write down what a coordinator that died did not."""
-        for record in records:
-            if record.round > self.reached():
-                self.round(record, attempt)
+        """Write down what a coordinator that died did not; it may have died after the log's line.
+
+        Raises:
+            StateError, AuditError, OSError: as of `round`.
+        """
+        late = [record for record in records if record.round > self.reached()]
+        logged = self._logged() if late else {}
+        for record in late:
+            if logged.get(record.round) != record.fingerprint:
+                self._line(record, attempt)
+            self._row(record, attempt)
+            self._events(record)
 
     def reached(self) -> int:
         """The last round that is written down; 0 = none."""
@@ -78,6 +73,33 @@ class Journal:
             AuditError, OSError: the log cannot be written.
         """
         self.log.append({"kind": kind, "run": self.contract.run, **words})
+
+    def _logged(self) -> dict[int, str]:
+        """Fingerprints of the rounds in the log, by number, that no rollback took back."""
+        found: dict[int, str] = {}
+        for line in whole_lines(self.log.path):
+            if line.get("run") != self.contract.run:
+                continue
+            if line.get("kind") == "round":
+                found[line["round"]] = line["parameters"]
+            elif line.get("kind") == "run rolled back":
+                found = {number: mark for number, mark in found.items() if number <= line["round"]}
+        return found
+
+    def _line(self, record: RoundRecord, attempt: int) -> None:
+        self.log.append(
+            {
+                "kind": "round",
+                "run": self.contract.run,
+                "contract": self.contract.sha256,
+                "round": record.round,
+                "attempt": attempt,
+                "parameters": record.fingerprint,
+                "cohort": sorted(record.platforms),
+                "refused": {each.platform: each.reason for each in record.refused},
+                "silent": list(record.missing),
+            }
+        )
 
     def _row(self, record: RoundRecord, attempt: int) -> bool:
         return self.state.rounds.commit(

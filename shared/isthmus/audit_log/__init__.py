@@ -7,8 +7,23 @@ another side, which holds how far this one had come.
 
 from __future__ import annotations
 
-from isthmus.audit_log.check import LogCheck, anchor_line, anchors_in, verify_log
+from isthmus.audit_log.check import (
+    LogCheck,
+    anchor_line,
+    anchors_in,
+    verify_log,
+    whole_lines,
+)
 from isthmus.audit_log.lines import ROOT
 from isthmus.audit_log.log import Anchor, AuditLog
 
-__all__ = ["ROOT", "Anchor", "AuditLog", "LogCheck", "anchor_line", "anchors_in", "verify_log"]
+__all__ = [
+    "ROOT",
+    "Anchor",
+    "AuditLog",
+    "LogCheck",
+    "anchor_line",
+    "anchors_in",
+    "verify_log",
+    "whole_lines",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,6 +142,19 @@ def _signed(line: Mapping[str, Any], public: bytes) -> bool:
     except (KeyError, TypeError, ValueError):
         return False
     return is_signed(public, signed_part(line), signature)
+
+
+def whole_lines(path: Path) -> Iterator[Mapping[str, Any]]:
+    """The lines that are as they were written, first to last; their order is not checked.
+
+    A file that is not there has none.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    for text in stored_lines(path):
+        if text.endswith(b"\n") and (line := parsed(text[:-1])) is not None:
+            yield line
 
 
 def _stands_in(path: Path, previous: object) -> bool:
