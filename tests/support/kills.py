@@ -26,7 +26,8 @@ CHILDREN: Final = {
 """What is killed, by (part of) its module; `server` and `platform` are the supervisors."""
 
 ON_SERVER: Final = frozenset({"server", "superlink", "coordinator", "control"})
-WAITING: Final = frozenset({"proposed", "running", "paused", "failed", "stopped"})
+DONE: Final = "all of its rounds are done"  # what a finished run tells, and no other
+LOOK_S: Final = 0.15  # between two looks at a run's status, which take time themselves
 
 
 @dataclass(frozen=True)
@@ -66,13 +67,17 @@ class Disturbance:
     """Kills during one run.
 
     Attributes:
-        silent: looks at the run's status that gave no reason, of a run that is not finished.
+        told: at the last look at the run's status.
+        looked: when that was, by `time.monotonic`.
+        silent: looks that gave no reason, of a run that is not finished.
+        reasons: how often each was told.
         done: kills that hit a process, by kind.
     """
 
     federation: Federation
     run: str
-    looks: int = 0
+    told: Mapping = field(default_factory=dict)
+    looked: float = 0.0
     silent: list[str] = field(default_factory=list)
     reasons: Counter = field(default_factory=Counter)
     done: Counter = field(default_factory=Counter)
@@ -95,15 +100,10 @@ class Disturbance:
     def ends(self, seconds: float = 180) -> None:
         """Wait until the run is finished, and look at its status all the time."""
 
-        def finished() -> bool:
-            self.look()
-            return self._told()["status"] == "finished"
-
-        until(finished, seconds, f"the end of {self.run}: {self._told()}")
+        until(lambda: self.look() == "finished", seconds, f"the end of {self.run}: {self.told}")
 
     def _kill(self, kill: Kill) -> None:
         up = self.federation.ups[kill.where]
-        print(f"{datetime.now(UTC):%H:%M:%S.%f} {kill} round {self.look()}", flush=True)  # noqa: T201
         if kill.what in CHILDREN:
             # A child may be between two lives: then the next one is killed as it begins.
             until(lambda: up.kill(CHILDREN[kill.what]), 30, f"{kill} finds a process")
@@ -111,30 +111,31 @@ class Disturbance:
             up.kill()
             up.start()
         self.done[kill.what] += 1
+        when = f"{datetime.now(UTC):%H:%M:%S.%f} after round {self.federation.committed(self.run)}"
+        print(f"kill -9 {kill.what} of {kill.where} at {when}", flush=True)  # noqa: T201
 
     def _comes_on(self, reached: int, patience_s: float) -> None:
         def further() -> bool:
-            self.look()
-            over = self._told()["status"] == "finished"
-            return over or self.federation.committed(self.run) > reached
+            return self.look() == "finished" or self.federation.committed(self.run) > reached
 
-        until(further, patience_s, f"a round after {reached} of {self.run}: {self._told()}")
+        until(further, patience_s, f"a round after {reached} of {self.run}: {self.told}")
 
     def _watch_for(self, seconds: float) -> None:
-        """Look at the status again and again for a while."""
+        """Look at the status again and again for a while; not at all for no time."""
+        if not seconds:
+            return
         ends = time.monotonic() + seconds
-        until(lambda: self.look() < 0 or time.monotonic() >= ends, seconds + 60, "a while")
+        until(lambda: bool(self.look()) and time.monotonic() >= ends, seconds + 60, "a while")
 
-    def look(self) -> int:
-        """What `isthmus server run status` tells now; the round."""
-        told = self._told()
-        self.looks += 1
-        self.reasons[f"{told['status']}: {told['reason']}"] += 1
-        if told["status"] in WAITING and not told["reason"].strip():
-            self.silent.append(str(told))
-        return int(told["round"])
-
-    def _told(self) -> Mapping:
+    def look(self) -> str:
+        """The run's status as `isthmus server run status` tells it, some times a second."""
+        if time.monotonic() - self.looked < LOOK_S:
+            return str(self.told.get("status", "?"))
         home = self.federation.home
         with opened_state(home) as state:
-            return run_view(state, self.run, datetime.now(UTC), up=server_is_up(home))
+            told = run_view(state, self.run, datetime.now(UTC), up=server_is_up(home))
+        self.told, self.looked = told, time.monotonic()
+        self.reasons[f"{told['status']}: {told['reason']}"] += 1
+        if told["status"] != "finished" and told["reason"].strip() in {"", DONE}:
+            self.silent.append(str(told))
+        return str(told["status"])
