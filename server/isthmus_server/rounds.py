@@ -11,9 +11,9 @@ whose updates nobody sees. Sessions that fail raise before it, and leave the run
 
 Rules:
 1. A reply is checked before it is used: known platform, first reply of this round, this round,
-   the base's fingerprint, names and shapes, float32, finite, a count of users. A bad reply is
-   recorded with its reason and changes nothing else; it never raises. A platform without users
-   counts nothing; where nobody has any, the parameters and the optimiser's memory stay.
+   the base's fingerprint, names and shapes, float32, finite, a norm in reason, a count of users.
+   A bad reply is recorded with its reason and changes nothing else; it never raises. A platform
+   without users counts nothing; where nobody has any, parameters and the optimiser's memory stay.
 2. Fewer accepted updates than the minimum: `aggregate` raises; the state before stays good.
 3. Only `commit` changes the parameters that the next round starts from.
 4. Where the clipping norm adapts, `aggregate` takes the share of users within it off the update
@@ -47,6 +47,7 @@ from isthmus_server.history import (
 )
 from isthmus_server.noised_sum import NoisedSum
 from isthmus_server.optimisers import Slots
+from isthmus_server.plausible import require_plausible
 
 MAX_REASON = 300  # characters of a refusal's reason; the rest is cut
 
@@ -194,8 +195,10 @@ def _check_delta(plan: RoundPlan, base: Shared, delta: Shared | GridSum) -> None
     plan.require_update(base, delta)
     if delta.bytes > MAX_UPDATE_BYTES:
         raise MessageRefusedError(f"update has {delta.bytes} bytes")
-    if isinstance(delta, Shared) and not delta.is_finite():
-        raise MessageRefusedError("update holds NaN or infinite values")
+    if isinstance(delta, Shared):
+        if not delta.is_finite():
+            raise MessageRefusedError("update holds NaN or infinite values")
+        require_plausible(plan, base, delta)
 
 
 def aggregate(config: ServerConfig, state: RunState) -> RunState:

@@ -108,6 +108,10 @@ def test_a_run_stops_early_when_the_score_stays_below_its_best():
             update(delta=Shared({n: t * np.float32(np.nan) for n, t in DELTA.tensors.items()})),
             "NaN",
         ),
+        (
+            update(delta=Shared({n: np.full_like(t, 1e30) for n, t in DELTA.tensors.items()})),
+            "norm is",
+        ),
         (update(metrics={"loss": float("inf")}), "loss"),
     ],
 )
