@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from isthmus.federation_contract import FederationContract
 
 LEAST_SECURE: Final = 3  # members of a run with secure aggregation; of two, each knows the other
+MOST_SPARE: Final = 100  # rounds that are paid for besides twice those of the run
 _LONGEST: Final = 200  # characters of any text
 LEAST_SUMMED: Final = 2  # platforms in a secure sum; of one, the sum is its update
 
@@ -119,6 +120,8 @@ def _trust_problems(contract: FederationContract) -> Problems:
         found.append(
             ("paid_rounds", f"is {contract.paid_rounds} rounds, must be {contract.rounds} or more")
         )
+    if private and contract.paid_rounds > (most := 2 * contract.rounds + MOST_SPARE):
+        found.append(("paid_rounds", f"is {contract.paid_rounds} rounds, must be {most} or less"))
     if not private and contract.paid_rounds:
         found.append(("paid_rounds", "must be 0 without privacy"))
     return found + (_pool_problems(contract) if trust == "pooled" else [])

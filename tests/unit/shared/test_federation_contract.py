@@ -68,6 +68,7 @@ def test_what_does_not_fit_together_is_named(changes, words):
         ({"colluders": 1}, "plan.shares is 3, must be 3 members less 1 colluders"),
         ({"metrics": ("loss",)}, "metrics must be empty in a private run"),
         ({"paid_rounds": 3}, "paid_rounds is 3 rounds, must be 4 or more"),
+        ({"paid_rounds": 109}, "paid_rounds is 109 rounds, must be 108 or less"),
         ({"delta": 0.0}, "delta is 0.0, must be above 0"),
     ],
 )
