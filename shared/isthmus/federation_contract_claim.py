@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from isthmus.errors import NotApprovedError
 from isthmus.federation_contract import FederationContract
+
+_SPARE: Final = 1e-3  # of delta, for the rounding of shares; a schedule leaves it as much
 
 
 def require_claim(contract: FederationContract) -> float:
@@ -17,7 +21,7 @@ def require_claim(contract: FederationContract) -> float:
         bounds all `paid_rounds` releases by the contract's epsilon at its delta, and that delta is
         at most what the published number of users of each member allows. Pooled noise counts only
         as far as honest members add it: the contract's rules hold `plan.shares` to members less
-        colluders.
+        colluders. What the rounding of shares adds to delta (`GridNoise.slack`) fits in as well.
 
     Raises:
         NotApprovedError: with both numbers.
@@ -35,12 +39,46 @@ def require_claim(contract: FederationContract) -> float:
                 hint="the operator must propose a contract with a smaller delta",
             )
     plan = contract.plan
-    event = Event(plan.noise_multiplier, plan.sampling_rate, contract.paid_rounds)
-    found = epsilon([event], contract.delta)
-    if found > contract.epsilon:
+    spare = _SPARE * contract.delta if contract.trust == "pooled" else 0.0
+    try:
+        event = Event(plan.noise_multiplier, plan.sampling_rate, contract.paid_rounds)
+        found = epsilon([event], contract.delta - spare)
+    except (ArithmeticError, ValueError) as error:
+        raise NotApprovedError(
+            f"run {contract.run}: what its noise costs cannot be worked out: {error}",
+            hint="approve nothing; ask the operator how the noise was planned",
+        ) from error
+    if not found <= contract.epsilon:  # what is no number is no bound either
         raise NotApprovedError(
             f"run {contract.run} promises epsilon {contract.epsilon:g}, but {contract.paid_rounds} "
             f"rounds with a noise multiplier of {plan.noise_multiplier:.4g} cost {found:.4g}",
             hint="approve nothing; ask the operator how the noise was planned",
         )
+    _require_slack(contract, found, spare)
     return found
+
+
+def _require_slack(contract: FederationContract, found: float, spare: float) -> None:
+    """Refuse pooled noise so thin that rounding its shares takes more of delta than is spared.
+
+    Args:
+        contract: of the run.
+        found: epsilon of the rounds that are paid for.
+        spare: part of delta that is left to the rounding; 0 = nothing is rounded in shares.
+
+    Raises:
+        NotApprovedError: with both numbers.
+    """
+    if not spare:
+        return
+    from isthmus.privacy.grid import GridNoise  # noqa: PLC0415 - slow
+
+    plan, members = contract.plan, len(contract.members)
+    coordinates = contract.size + (1 if plan.adaptive else 0)
+    how = GridNoise(plan.clipping_norm, plan.noise_multiplier, coordinates, plan.shares)
+    if (slack := how.slack(members, contract.paid_rounds, found)) > spare:
+        raise NotApprovedError(
+            f"run {contract.run}: rounding shares of so little noise alone would take {slack:.1e} "
+            f"of the delta {contract.delta:.1e}",
+            hint="the operator must propose a contract with more noise",
+        )

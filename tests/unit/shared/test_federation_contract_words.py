@@ -94,7 +94,7 @@ def test_a_promise_is_worked_out_anew():
     ("changed", "words"),
     [
         ({"epsilon": 3.0}, "promises epsilon 3, but 6 rounds"),
-        ({"paid_rounds": 600}, "but 600 rounds"),
+        ({"paid_rounds": 100}, "but 100 rounds"),
         ({"delta": 1e-3}, "too large for the 40,000 published users of anvil"),
     ],
 )
@@ -108,3 +108,17 @@ def test_less_noise_than_promised_is_refused():
     thin = replace(plan, noise_multiplier=plan.noise_multiplier * 0.7)
     with pytest.raises(NotApprovedError, match="noise multiplier"):
         require_claim(pooled_contract(plan=thin))
+
+
+def test_what_rounding_shares_of_very_little_noise_takes_of_delta_is_refused():
+    plan = replace(pooled_contract().plan, noise_multiplier=0.4, sampling_rate=1.0)
+    with pytest.raises(NotApprovedError, match="rounding shares of so little noise"):
+        require_claim(pooled_contract(plan=plan, epsilon=180.0))
+
+
+@pytest.mark.parametrize("noise", [1e300, 1e-300])
+def test_noise_that_nobody_can_account_for_is_refused(noise):
+    """A server's numbers end no platform's process."""
+    plan = replace(pooled_contract().plan, noise_multiplier=noise)
+    with pytest.raises(NotApprovedError, match=r"worked out|promises"):
+        require_claim(pooled_contract(plan=plan))
