@@ -23,7 +23,7 @@ WHOLE = (
     "simulations/isthmus_simulations/report/templates",
     "tests",
 )
-ORDER = (".", ".ci", "shared", "client", "server", "simulations", "docs", "tests")
+ORDER = (".", ".ci", "shared", "client", "server", "simulations", "docker", "docs", "tests")
 
 WORDS = {
     ".": "",
@@ -35,6 +35,29 @@ WORDS = {
     "Makefile": "The verbs: install, simulate, test, lint, fix, bench, docs, clean",
     "README.md": "This page",
     "pyproject.toml": "Packaging, dependencies, the floors, every tool's settings",
+    "docker": "Images of server and client; every step is a script that runs without Docker too",
+    "docker/.gitignore": "Secrets of a federation in containers",
+    "docker/Dockerfile": "Both images, non-root, pinned; CPU and CUDA",
+    "docker/Dockerfile.dockerignore": "What an image does not need",
+    "docker/compose.cuda.yaml": "The platforms on a GPU",
+    "docker/compose.sh": "Brings the compose file's federation up, step by step",
+    "docker/compose.yaml": "PostgreSQL, a server, three platforms",
+    "docker/constraints.txt": "Exact versions of everything in the images",
+    "docker/install.sh": "Installs Isthmus into an image",
+    "docker/platform-ready.sh": "Whether a platform's container does its work",
+    "docker/platform.sh": "A platform's container: keys, data, joining, processes",
+    "docker/policy.toml": "What the example's platforms approve unattended",
+    "docker/server-ready.sh": "Whether a server's container does its work",
+    "docker/server.sh": "A server's container: made at the first start, then run",
+    "docs/deploying.md": "Processes, ports, files; containers; day by day",
+    "docs/federation-contract.md": "What a run may ask of platforms, and how they decide",
+    "docs/identity.md": "Keys, certificates, joining, revocation, audit logs",
+    "docs/server-state.md": "The operator's database, migrations, backup and restore",
+    "docs/superlink.md": "What of Flower is used, how it is shut off, what it costs",
+    "docs/threat-model.md": "Each attack, what stops it, the test that holds it",
+    "shared/isthmus/control/control.proto": "The control protocol",
+    "shared/isthmus/control/control_pb2.pyi": "Types of the generated protocol",
+    "server/isthmus_server/state/migrations/script.py.mako": "What a new migration starts from",
     "client/isthmus_client/templates": "Pages, and the text of a new platform.toml",
     "docs/forgetting.md": "A person deleted: what goes, what stays, what is owed, receipts",
     "docs/no-harm.md": "The gate, its certificate, hostile members and aggregation rules",

@@ -16,9 +16,9 @@ from isthmus.errors import FederationError
 from isthmus.parameters import Shared
 from isthmus.records import ARRAYS, METRICS, REPLY, ReplyHeader, pack, unpack
 from isthmus_server.checkpoints import CheckpointStore
-from isthmus_server.flower.records import to_arrays
 from isthmus_server.flower.exchange import Clock
 from isthmus_server.flower.faults import InterruptedWaitError
+from isthmus_server.flower.records import to_arrays
 from isthmus_server.flower.strategy import FederationStrategy
 
 
@@ -59,7 +59,7 @@ class StubGrid(Grid):
     def pull_messages(self, message_ids):
         return [self.ready.pop(name) for name in message_ids if name in self.ready]
 
-    def send_and_receive(self, messages, *, timeout=None):
+    def send_and_receive(self, messages, *, timeout=None):  # noqa: ARG002 - Flower's signature
         raise AssertionError("replies are taken as they come")
 
     def get_node_ids(self):
