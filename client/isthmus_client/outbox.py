@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from isthmus.parameters import GridSum, Shared
 from isthmus.postprocessors import NoPrivacy, Postprocessor, postprocess
 from isthmus.records import finite_metrics
 from isthmus_client.receipts import append_receipt
+
+_SALT: Final = 16  # bytes in a receipt that nobody can guess
 
 DECLARED_METRICS: Final = frozenset(
     {
@@ -107,6 +110,8 @@ class Outbox:
           receipt names the update in it and the masked bytes.
         - A private round's update leaves only if the ledger has it, and its receipt names the
           ledger's last row: an old copy of the ledger put back is found out by it.
+        - The hash of a receipt tells nothing: the server is told the log's last one as an anchor,
+          and could else try guesses at the metrics that it sees summed alone.
     """
 
     platform: str
@@ -336,6 +341,7 @@ class Outbox:
             ],
             "epsilon": settled.epsilon if settled else None,
             "ledger": settled.ledger if settled else None,
+            "salt": secrets.token_hex(_SALT),
         }
         append_receipt(self.receipts, body, key=self.signing)
 

@@ -152,6 +152,19 @@ def test_receipts_of_many_rounds_make_one_chain(outbox):
     assert (check.lines, check.first_bad) == (6, None)
 
 
+def test_the_hash_of_a_receipt_cannot_be_tried_with_guesses_at_its_metrics(outbox, tmp_path):
+    """The server holds the log's last hash; it may know all but the metrics."""
+    twin = replace(outbox, receipts=tmp_path / "twin.jsonl")
+    for each in (outbox, twin):
+        each.send_masked_metrics(
+            {"loss": 0.25}, received=INITIAL, plan=ROUND, seal=lambda _: b"masked"
+        )
+    one, two = (json.loads(each.receipts.read_text()) for each in (outbox, twin))
+    differing = {name for name in one if one[name] != two[name]}
+    assert differing == {"salt", "hash"}
+    assert len(bytes.fromhex(one["salt"])) == 16
+
+
 def masked(outbox, seal, delta=DELTA, **changes):
     values = {"received": INITIAL, "users": 12, "metrics": {"loss": 0.5}, "plan": ROUND, **changes}
     return outbox.send_masked(delta, seal=seal, **values)
