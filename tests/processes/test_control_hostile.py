@@ -16,12 +16,13 @@ from waiting import until
 from isthmus.control import control_pb2 as wire
 from isthmus.control.channel import client_options, open_channel
 from isthmus.control.control_pb2_grpc import MembershipStub
-from isthmus.control.limits import CHUNK, MEMBER_CALLS
-from isthmus.control.reasons import METADATA_KEY
+from isthmus.control.limits import CHUNK, MEMBER_CALLS, MEMBER_LINES, TOLD_AT_ONCE
+from isthmus.control.reasons import METADATA_KEY, RefusedError
 from isthmus.federation_contract_signing import sign_contract
 from isthmus.identity import load_signing_key
 from isthmus.identity.tls import client_context
 from isthmus_client.link.enrolled import Enrolment, load_credentials
+from isthmus_client.link.session_calls import EnrolmentCalls
 from isthmus_server.control.service import _CALLS
 
 NAMES = ("good", "evil", "third")
@@ -175,3 +176,32 @@ def test_a_platform_called_localhost_is_no_server(server, tmp_path):
             ready = grpc.channel_ready_future(channel)
             with pytest.raises(grpc.FutureTimeoutError):
                 ready.result(1.5)
+
+
+def test_a_chatty_member_leaves_a_bounded_trace(server, evil):
+    """Each heartbeat tells of another log, and each of another clock."""
+    server.state.platforms.set_status("evil", "suspended", "test")
+    server.state.platforms.set_status("evil", "approved", "test")  # forgets its session
+    stub = MembershipStub(evil)
+    stub.OpenSession(wire.OpenSessionRequest(previous="", ticket="t1"))
+    before = len(server.home.audit.read_bytes().splitlines())
+    for number in range(3 * MEMBER_LINES):
+        request = wire.HeartbeatRequest(ticket="t1", time=time.time() + 6 + number % 200)
+        request.audit.lines, request.audit.hash = 1000 + number, f"{number:064x}"
+        stub.Heartbeat(request)
+    written = len(server.home.audit.read_bytes().splitlines()) - before
+    assert MEMBER_LINES <= written < 2 * MEMBER_LINES
+    clocks = [each for each in server.state.events.list(limit=500) if each.kind == "clock"]
+    assert 0 < len(clocks) <= TOLD_AT_ONCE + 1
+
+
+def test_strangers_fill_neither_log_nor_table(server, homes):
+    calls = EnrolmentCalls(
+        "localhost", server.ports["enrolment"], Enrolment.load(homes["good"]).authority_pem
+    )
+    for _ in range(4 * TOLD_AT_ONCE):
+        with pytest.raises(RefusedError):
+            calls.join(b"nothing")
+    calls.close()
+    refused = [each for each in server.state.events.list(limit=500) if each.kind == "join-refused"]
+    assert sum(each.times for each in refused) <= TOLD_AT_ONCE + 1

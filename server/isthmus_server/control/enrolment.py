@@ -9,10 +9,12 @@ import grpc
 from isthmus.control import control_pb2 as wire
 from isthmus.control.collecting import collect_message
 from isthmus.control.control_pb2_grpc import EnrolmentServicer
+from isthmus.control.limits import TOLD_AT_ONCE, TOLD_REFILL_S
 from isthmus.control.reasons import RefusedError
 from isthmus.errors import IdentityError
 from isthmus.identity import JoinRequest, is_signed, require_request
 from isthmus_server.control.federation import Federation
+from isthmus_server.control.places import Allowance
 from isthmus_server.control.refusals import require_caller
 from isthmus_server.state import PlatformRow
 
@@ -29,6 +31,7 @@ class EnrolmentService(EnrolmentServicer):
 
     def __init__(self, federation: Federation) -> None:
         self._federation = federation
+        self._told = Allowance(TOLD_AT_ONCE, TOLD_REFILL_S)
 
     def Join(self, request: wire.JoinRequest, context: grpc.ServicerContext) -> wire.JoinReply:  # noqa: N802
         """Use an invitation; the same request again gets the same answer."""
@@ -103,8 +106,12 @@ class EnrolmentService(EnrolmentServicer):
     def _note_refusal(self, why: str) -> None:
         """Tell the operator; what a stranger wrote goes to the log alone, where it fills no table.
 
+        A stranger who tries again and again is told of now and then: each time is a write.
+
         Neither the token nor any other part of the request is in `why` but the name.
         """
+        if not self._told.take(""):
+            return
         _log.warning("a request to join was refused: %s", why)
         text = "a request to join was refused; the control service's log says why"
         self._federation.state.events.add("warning", "join-refused", text)

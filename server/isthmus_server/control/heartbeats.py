@@ -11,10 +11,20 @@ from typing import Any, Final
 from isthmus.audit_log import Anchor, anchors_in
 from isthmus.control import control_pb2 as wire
 from isthmus.control.anchoring import write_anchor
-from isthmus.control.limits import MAX_FACTS, SKEW_REFUSED_S, SKEW_WARNED_S
+from isthmus.control.limits import (
+    LINES_REFILL_S,
+    MAX_FACTS,
+    MEMBER_LINES,
+    SKEW_REFUSED_S,
+    SKEW_WARNED_S,
+    TOLD_AT_ONCE,
+    TOLD_REFILL_S,
+)
 from isthmus.control.reasons import RefusedError
 from isthmus.errors import StateError
 from isthmus_server.control.federation import Federation
+from isthmus_server.control.places import Allowance
+from isthmus_server.state import Level
 
 _ROUND_TRIP_S: Final = 30.0  # the longest that is believed
 _HASH: Final = 64  # hexadecimal digits
@@ -27,6 +37,8 @@ class Heartbeats:
         self._federation = federation
         self._anchored: dict[str, Anchor | None] = {}
         self._lock = threading.Lock()
+        self._lines = Allowance(MEMBER_LINES, LINES_REFILL_S)
+        self._told = Allowance(TOLD_AT_ONCE, TOLD_REFILL_S)
 
     def note(self, name: str, request: wire.HeartbeatRequest) -> None:
         """Note one.
@@ -67,23 +79,31 @@ class Heartbeats:
         skew = request.time + way - self._federation.wall()
         how = "ahead of" if skew > 0 else "behind"
         text = f"the clock of {name} is {abs(skew):.0f} s {how} the server's"
-        events = self._federation.state.events
         if abs(skew) > SKEW_REFUSED_S:
             end = f"; it cannot take part above {SKEW_REFUSED_S:g} s"
-            events.add("alarm", "clock", text + end, platform=name)
+            self._tell("alarm", text + end, name)
             raise RefusedError("clock", text)
         if abs(skew) > SKEW_WARNED_S:
-            events.add("warning", "clock", text, platform=name)
+            self._tell("warning", text, name)
         return skew
 
+    def _tell(self, level: Level, text: str, name: str) -> None:
+        """Tell the operator of a clock, which may be another with each call, now and then."""
+        if self._told.take(name):
+            self._federation.state.events.add(level, "clock", text, platform=name)
+
     def _write_anchor(self, name: str, anchor: Anchor) -> None:
-        """Write how far the platform's log has come, where that is news."""
+        """Write how far the platform's log has come, where that is news.
+
+        A platform whose log grows with every call is written of now and then.
+        """
         log = self._federation.log
         with self._lock:
             if name not in self._anchored:
                 seen = anchors_in(log.path, name) if log.path.exists() else ()
                 self._anchored[name] = seen[-1] if seen else None
-            if write_anchor(log, name, anchor, self._anchored[name]):
+            news = anchor != self._anchored[name] and self._lines.take(name)
+            if news and write_anchor(log, name, anchor, self._anchored[name]):
                 self._anchored[name] = anchor
 
 

@@ -15,7 +15,14 @@ from isthmus.control import control_pb2 as wire
 from isthmus.control.anchoring import told_anchor
 from isthmus.control.control_pb2_grpc import MembershipServicer
 from isthmus.control.idle import watched
-from isthmus.control.limits import MAX_KNOWN, MAX_REASON, MAX_TICKET, MEMBER_TRANSFERS
+from isthmus.control.limits import (
+    LINES_REFILL_S,
+    MAX_KNOWN,
+    MAX_REASON,
+    MAX_TICKET,
+    MEMBER_LINES,
+    MEMBER_TRANSFERS,
+)
 from isthmus.control.reasons import RefusedError
 from isthmus.errors import IdentityError
 from isthmus.federation_contract_signing import Answer, verify_answer
@@ -23,7 +30,7 @@ from isthmus.identity import require_request
 from isthmus_server.control.federation import Federation
 from isthmus_server.control.heartbeats import Heartbeats
 from isthmus_server.control.offers import members, offers
-from isthmus_server.control.places import Places
+from isthmus_server.control.places import Allowance, Places
 from isthmus_server.control.refusals import peer_of, require_approved, require_caller
 from isthmus_server.control.releases import find_release, release_chunks
 from isthmus_server.state import PlatformRow, ReleaseRow, RunRow
@@ -40,6 +47,7 @@ class MembershipService(MembershipServicer):
         self._heartbeats = Heartbeats(federation)
         self._transfers = threading.BoundedSemaphore(TRANSFERS)
         self._places = Places(MEMBER_TRANSFERS)
+        self._lines = Allowance(MEMBER_LINES, LINES_REFILL_S)
 
     def OpenSession(  # noqa: N802
         self, request: wire.OpenSessionRequest, context: grpc.ServicerContext
@@ -87,6 +95,7 @@ class MembershipService(MembershipServicer):
             require_request(request.csr_pem, name)
         except IdentityError:
             raise RefusedError("invalid") from None
+        self._lines.require(name)
         return wire.RenewReply(
             certificate_pem=self._federation.issue(name, request.csr_pem).certificate
         )
@@ -111,6 +120,7 @@ class MembershipService(MembershipServicer):
         row = self._require_session(peer_of(context).platform, request.ticket, context)
         found = find_release(self._federation.state, request.release, request.run)
         self._run(found.run, row.name)
+        self._lines.require(row.name)
         with self._places.one(row.name):
             if not self._transfers.acquire(blocking=False):
                 raise RefusedError("busy")
@@ -142,6 +152,7 @@ class MembershipService(MembershipServicer):
             verify_answer(contract, row.name, answer, reason, signature, row.signing)
         except IdentityError:
             raise RefusedError("invalid") from None
+        self._lines.require(row.name)
         state = self._federation.state
         state.runs.decide(run, row.name, answer, reason, signature)
         text = f"{row.name} {answer} the contract" + (f": {reason}" if reason else "")

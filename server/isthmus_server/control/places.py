@@ -1,10 +1,11 @@
-"""So many at a time for each platform, so that one leaves room for the others."""
+"""So much for each platform, at a time and over time, so that one leaves room for the others."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from isthmus.control.reasons import RefusedError
@@ -39,3 +40,39 @@ class Places:
                 self._taken[platform] -= 1
                 if not self._taken[platform]:
                     del self._taken[platform]
+
+
+class Allowance:
+    """What leaves a line in the server's tables and logs, for good: so many at once, then slowly.
+
+    Args:
+        burst: of one platform at once.
+        refill_s: seconds until there is one more.
+        now: seconds of a clock that never goes back.
+    """
+
+    def __init__(
+        self, burst: int, refill_s: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._burst, self._refill_s, self._now = burst, refill_s, now
+        self._lock = threading.Lock()
+        self._full: dict[str, float] = {}  # when all will be there again
+
+    def take(self, platform: str) -> bool:
+        """Take one, if there is one; safe in every thread."""
+        with self._lock:
+            now = self._now()
+            full = max(self._full.get(platform, now), now) + self._refill_s
+            if full - now > self._burst * self._refill_s:
+                return False
+            self._full[platform] = full
+            return True
+
+    def require(self, platform: str) -> None:
+        """Take one.
+
+        Raises:
+            RefusedError: there is none.
+        """
+        if not self.take(platform):
+            raise RefusedError("busy")

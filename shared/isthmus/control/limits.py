@@ -16,6 +16,10 @@ MAX_KNOWN: Final = 1000  # contracts that a platform says it knows
 MEMBER_CALLS: Final = 6  # of one platform at the same time; it has two at most of its own accord
 MEMBER_TRANSFERS: Final = 2  # of releases to one platform at the same time
 MEMBER_MESSAGE_S: Final = 30.0  # for which a member's message is waited for
+MEMBER_LINES: Final = 100  # that a member's calls write at once into log and tables
+LINES_REFILL_S: Final = 1.0  # until it may write one more
+TOLD_AT_ONCE: Final = 5  # events of one kind about one platform, or about strangers
+TOLD_REFILL_S: Final = 30.0  # until there may be one more
 STRANGER_MESSAGE_S: Final = 10.0  # the same, of somebody without a certificate
 
 SKEW_WARNED_S: Final = 5.0  # between two clocks, above which an operator is told
