@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from dataclasses import dataclass
 
 from isthmus.errors import ScenarioError, StateError
-from isthmus.files import sync_folder, write_text
+from isthmus.files import sync_folder, write_bytes
 from isthmus.identity import Authority, create_signing_key
 from isthmus_server.server_certificate import renew_certificate
 from isthmus_server.server_home import ServerHome
@@ -44,14 +45,15 @@ def create_server(home: ServerHome, settings: Settings) -> NewServer:
     _refuse_existing(home)
     try:
         home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _close(home)
         for folder in (home.identity, home.tls, home.runs, home.releases, home.logs, home.runtime):
             folder.mkdir(mode=0o700)
         authority = Authority.create(home.authority, settings.name)
         create_signing_key(home.identity / SIGNING_KEY)
         renew_certificate(home, settings, authority)
         open_state(settings.database_url(home)).close()
-        write_text(home.config, settings_text(settings))
-        home.config.chmod(0o600)  # a database's URL may hold a password
+        text = settings_text(settings)
+        write_bytes(home.config, text.encode(), mode=0o600)  # a database's URL may hold a password
         sync_folder(home.folder)
     except OSError as error:
         raise StateError(f"{home.folder} cannot be written: {error.strerror}") from error
@@ -73,6 +75,12 @@ def free_ports(count: int) -> list[int]:
 def with_free_ports(settings: Settings) -> Settings:
     """The settings with five ports that are free now."""
     return settings.model_copy(update=dict(zip(PORTS, free_ports(len(PORTS)), strict=True)))
+
+
+def _close(home: ServerHome) -> None:
+    """Let nobody else in a folder that was there before; one of another owner is his to close."""
+    if home.folder.stat().st_uid == os.getuid():
+        home.folder.chmod(0o700)
 
 
 def _refuse_existing(home: ServerHome) -> None:

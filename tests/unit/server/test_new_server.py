@@ -76,3 +76,12 @@ def test_a_damaged_certificate_is_named(made):
     (made.home.tls / CERTIFICATE).write_text("no certificate")
     with pytest.raises(IdentityError, match=CERTIFICATE):
         renewal_due(made.home, made.settings)
+
+
+def test_a_folder_that_was_open_to_others_is_closed(tmp_path):
+    home = ServerHome(tmp_path / "open")
+    home.folder.mkdir()
+    home.folder.chmod(0o755)
+    create_server(home, Settings())
+    assert home.folder.stat().st_mode & 0o777 == 0o700
+    assert home.config.stat().st_mode & 0o777 == 0o600
