@@ -25,6 +25,7 @@ from flwr.supernode.fleet_http_client import FleetHttpClient
 
 from isthmus import frames
 from isthmus.errors import FederationError, IdentityError, MessageRefusedError, ServiceError
+from isthmus.plain_text import plain
 from isthmus_client.link.fleet_http import Ahead, ContextFactory, FleetHttp, Signer
 from isthmus_client.link.fleet_messages import pulled_message, pushed_reply
 
@@ -245,6 +246,6 @@ def _reason(response: httpx.Response) -> str:
     """The server's own word, bounded."""
     try:
         told = response.json()
-        return str(told.get("refused") or told.get("detail") or "")[:300]
+        return plain(str(told.get("refused") or told.get("detail") or ""), 300)
     except (ValueError, AttributeError):
-        return response.text[:100]
+        return plain(response.text, 100)

@@ -16,7 +16,7 @@ from isthmus.control.limits import MAX_KNOWN
 from isthmus.control.reasons import RefusedError
 from isthmus.errors import IsthmusError, NotApprovedError, ServiceError
 from isthmus.policy import Policy
-from isthmus_client.approvals import decide_by_policy, keep_offer, pending
+from isthmus_client.approvals import decide_by_policy, keep_offer, standing
 from isthmus_client.approvals_files import Decided, Offer, read_decision, read_offer, runs_offered
 from isthmus_client.home import Home
 from isthmus_client.link.session import Beat, Session
@@ -152,9 +152,15 @@ class SessionLoop:
             _log.error("the offer of run %s is refused: %s", offer.run[:64], error)
 
     def _decide(self, policy: Policy) -> None:
-        for each in pending(self._home):
-            decided = decide_by_policy(self._home, each.contract.run, policy, self._signing)
-            _log.info("run %s is %s by policy: %s", decided.run, decided.answer, decided.reason)
+        """Answer what waits; a contract that cannot be read or answered keeps no other waiting."""
+        for run in runs_offered(self._home):
+            try:
+                if standing(self._home, run).pending:
+                    decided = decide_by_policy(self._home, run, policy, self._signing)
+                    said = (decided.run, decided.answer, decided.reason)
+                    _log.info("run %s is %s by policy: %s", *said)
+            except IsthmusError as error:
+                _log.error("run %s is not answered: %s %s", run[:64], error, error.hint)
 
     def _known(self) -> list[str]:
         """Contracts whose bytes need not come again: the newest, as many as a server listens to."""
@@ -164,7 +170,10 @@ class SessionLoop:
 
     def _send_decisions(self) -> None:
         for run in runs_offered(self._home):
-            decided = read_decision(self._home, run)
+            try:
+                decided = read_decision(self._home, run)
+            except NotApprovedError:
+                continue  # damaged; the worker takes it for no answer, and says so
             if decided is not None and _name(decided) not in self._sent:
                 self._send(decided)
 

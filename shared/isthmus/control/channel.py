@@ -12,8 +12,10 @@ import grpc
 from isthmus.control.limits import KEEPALIVE_S, MAX_MESSAGE
 from isthmus.control.reasons import METADATA_KEY, RefusedError, known_reason
 from isthmus.errors import IsthmusError, ServiceError
+from isthmus.plain_text import plain
 
 Options = list[tuple[str, int | str]]
+_WORDS: Final = 1_000  # characters of what a peer says of an error
 
 _OF_ALL: Final[Options] = [
     ("grpc.max_send_message_length", MAX_MESSAGE),
@@ -79,10 +81,11 @@ def told_error(error: grpc.RpcError, server: str) -> IsthmusError:
     Returns:
         A `RefusedError` where the server answered with a reason; else a `ServiceError`.
     """
+    words = plain(error.details() or "", _WORDS)
     told = [each.value for each in error.trailing_metadata() or () if each.key == METADATA_KEY]
     if told:
-        return RefusedError(known_reason(str(told[0])), error.details() or "")
-    code, words = error.code(), error.details() or ""
+        return RefusedError(known_reason(str(told[0])), words)
+    code = error.code()
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "message" in words.lower():
         return ServiceError(f"a message to or from {server} is over its bound: {words}")
     return ServiceError(

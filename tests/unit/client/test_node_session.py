@@ -9,13 +9,21 @@ from isthmus.control.limits import MAX_KNOWN
 from isthmus.control.reasons import RefusedError
 from isthmus.federation_contract_signing import sign_contract
 from isthmus.files import write_json
+from isthmus.policy import parse_policy
 from isthmus_client.approvals import decide, keep_offer
-from isthmus_client.approvals_files import Offer, offer_path, write_kept
+from isthmus_client.approvals_files import (
+    Offer,
+    decision_path,
+    offer_path,
+    read_decision,
+    write_kept,
+)
 from isthmus_client.home import Home
 from isthmus_client.link.node import end_with_threads
 from isthmus_client.link.node_session import Hooks, SessionLoop
 
 OWN = NAMES[1]
+POLICY = parse_policy({"max_epsilon": 7, "max_rounds": 9})
 SERVER = key_of("server")
 
 
@@ -83,6 +91,21 @@ def test_no_more_contracts_are_named_than_a_server_listens_to(home):
     _, ours = loop(home)
     known = ours._known()
     assert len(known) == len(set(known)) == MAX_KNOWN
+
+
+def test_one_damaged_contract_keeps_no_other_from_its_answer(home):
+    contract = plain_contract()
+    signature = sign_contract(contract, SERVER)
+    keep_offer(home, contract=contract.to_bytes(), signature=signature, status="proposed")
+    offer_path(home, "a-damaged-one").write_bytes(b"damaged")
+    (home.federation / "contracts" / "Kopie von spring.json").write_bytes(b"somebody's")
+    _, ours = loop(home)
+    ours._decide(POLICY)
+    assert read_decision(home, "spring").answer == "refused"
+    ours._known()
+    decision_path(home, "a-damaged-one").write_bytes(b"damaged")
+    with pytest.raises(RefusedError):  # of the other answer, which is sent
+        loop(home, "busy")[1]._send_decisions()
 
 
 def test_a_thread_that_dies_ends_the_process_instead_of_leaving_it_deaf(monkeypatch, caplog):
