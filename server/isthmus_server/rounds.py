@@ -164,8 +164,13 @@ def refuse(state: RunState, sender: str, reason: str, bytes_up: int = 0) -> RunS
         FederationError: out of order.
     """
     opened = _opened(state, Phase.COLLECTING)
-    refused = (*opened.refused, (sender, reason[:MAX_REASON], bytes_up))
+    refused = (*opened.refused, (sender, _plain(reason), bytes_up))
     return replace(state, open=replace(opened, refused=refused))
+
+
+def _plain(reason: str) -> str:
+    """Bounded, and without what a terminal obeys: part of it may be a platform's own words."""
+    return "".join(letter if letter.isprintable() else "?" for letter in reason[:MAX_REASON])
 
 
 def _check(opened: OpenRound, base: Shared, sender: str, update: Update) -> None:

@@ -110,12 +110,24 @@ class Coordinator:
         rows = self.state.runs.list()
         for row in rows:
             self._ends.fulfil(row)
-        rows = self.state.runs.list()
-        chosen = next_run(rows)
-        for row in rows:
-            if chosen and row.wanted == "run" and row.status != "finished" and row.id != chosen.id:
-                self._say(row, f"waits for run {chosen.id}")
-        return chosen is not None and self._attend(chosen)
+        chosen = next_run(self.state.runs.list())
+        if chosen is None:
+            return False
+        self._tend_others(chosen.id)
+        return self._attend(chosen)
+
+    def _tend_others(self, driven: str) -> None:
+        """Fulfil what is wanted of the runs that are not driven now, and tell what they wait for.
+
+        Raises:
+            StateError: the state cannot be read or written.
+        """
+        for row in self.state.runs.list():
+            if row.id == driven:
+                continue
+            self._ends.fulfil(row)
+            if row.wanted == "run" and row.status != "finished" and row.rollback_to is None:
+                self._say(row, f"waits for run {driven}")
 
     # The operator's wishes
 
@@ -130,6 +142,7 @@ class Coordinator:
             back = row is not None and row.rollback_to is not None
             self._seen = "rollback" if back else (row.wanted if row else "stop")
             self._looked = now
+            self._tend_others(run)
         return self._seen
 
     def _wishes(self, run: str) -> Wishes:

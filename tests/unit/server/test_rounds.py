@@ -125,6 +125,13 @@ def test_a_bad_reply_is_recorded_and_changes_nothing(bad, words):
     assert good.history[0].refused[0].reason == reason
 
 
+def test_a_reason_is_short_and_holds_nothing_that_a_terminal_obeys():
+    said = "client error: \x1b[2J\r\nall is well\u202e" + "x" * 1000
+    ((_, reason, _),) = rounds.refuse(collecting(), "a", said).open.refused
+    assert reason.startswith("client error: ?[2J??all is well?xxx")
+    assert len(reason) == rounds.MAX_REASON
+
+
 def test_a_platform_without_users_is_accepted_and_counts_nothing():
     state = rounds.receive(collecting(), "a", update("a", users=7), 1)
     state = rounds.receive(state, "b", update("b", users=0, delta=INITIAL), 1)
