@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from loopback_proxy import SERVER, LoopbackProxy, both, dropped
 
-_PIECE = 4096  # bytes moved at once
-_SMALL = 4096  # bytes of the kernel's buffers, so that whoever sends feels how slow it is
+_PIECE = 1024  # bytes moved at once
+_SMALL = 2048  # bytes of the kernel's buffers, so that whoever sends feels how slow it is
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class BadNetwork(LoopbackProxy):
     def __init__(self, host, ports) -> None:
         super().__init__(host, ports)
         self._weather = FINE
+        self._sound = asyncio.Event()
+        self._sound.set()
         self._live: set[asyncio.StreamWriter] = set()
         self.connections = 0
         self.moved = 0  # bytes, in both directions
@@ -60,6 +62,7 @@ class BadNetwork(LoopbackProxy):
 
     async def _set(self, weather):
         self._weather = weather
+        (self._sound.clear if weather.silent else self._sound.set)()
         if weather.refuse:
             await self._cut()
 
@@ -82,14 +85,14 @@ class BadNetwork(LoopbackProxy):
         try:
             if not self._weather.refuse:
                 await self._joined(reader, writer, port)
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             pass
         finally:
             self._live.discard(writer)
             dropped(writer)
 
     async def _joined(self, reader, writer, port):
-        await self._heard()
+        await self._sound.wait()
         raw = _small(socket.socket())
         raw.setblocking(False)
         await asyncio.get_running_loop().sock_connect(raw, (SERVER, port))
@@ -101,10 +104,6 @@ class BadNetwork(LoopbackProxy):
             self._live.discard(back)
             dropped(back)
 
-    async def _heard(self):
-        while self._weather.silent:
-            await asyncio.sleep(0.02)
-
     async def _carry(self, reader, writer):
         """Bytes in one direction, in their order; lateness makes them no fewer."""
         line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
@@ -112,8 +111,8 @@ class BadNetwork(LoopbackProxy):
         try:
             while data := await reader.read(_PIECE):
                 line.put_nowait((self.loop.time() + self._weather.late_s, data))
-                while self._weather.rate and not line.empty():
-                    await asyncio.sleep(0.01)  # a slow line that is full takes no more
+                if self._weather.rate:
+                    await line.join()  # a slow line that is full takes no more
             line.put_nowait((self.loop.time() + self._weather.late_s, b""))
             await arriving
         finally:
@@ -123,10 +122,11 @@ class BadNetwork(LoopbackProxy):
         while True:
             due, data = await line.get()
             await asyncio.sleep(max(0.0, due - self.loop.time()))
-            await self._heard()
+            await self._sound.wait()
             if not data:
                 return
             await self._write(writer, data)
+            line.task_done()
 
     async def _write(self, writer, data):
         rate = self._weather.rate
