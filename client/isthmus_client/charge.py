@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
@@ -17,6 +18,9 @@ from isthmus.privacy.events import Event
 from isthmus_client.ledger import Key, Ledger, Reservation
 from isthmus_client.outbox import Sent, Settled
 
+KEPT: Final = 20
+"""Rounds of a run whose bytes are kept."""
+
 
 @dataclass(frozen=True)
 class LedgerCharge:
@@ -24,7 +28,8 @@ class LedgerCharge:
 
     Attributes:
         key: whose privacy is spent.
-        folder: of the bytes that left last; they are noised, and left already.
+        folder: of the bytes that left in the latest rounds of each run; they are noised, and left
+            already. A run that goes back by fewer rounds is answered from them, and not charged.
         published_users: what every update says that it is of.
 
     Guarantees:
@@ -69,6 +74,7 @@ class LedgerCharge:
         if reservation is None or reservation.base != update.base:
             raise OutboxError(f"round {plan.round} of run {plan.run_id} was never reserved")
         write_bytes(self._place(plan), save(dict(update.delta.tensors)))
+        self._forget_before(plan)
         head = self.ledger.commit(reservation, update.delta.fingerprint())
         return Settled(self._bound(), head)
 
@@ -112,7 +118,7 @@ class LedgerCharge:
         return min(rdp_epsilon(self.ledger.events(self.key), budget.delta), budget.epsilon)
 
     def _kept(self, plan: RoundPlan) -> Shared | GridSum | None:
-        """What was kept of the run's last round; None where it is gone or damaged."""
+        """What was kept of the round; None where it is gone or damaged."""
         place = self._place(plan)
         if not place.exists():
             return None
@@ -123,7 +129,19 @@ class LedgerCharge:
             return None
 
     def _place(self, plan: RoundPlan) -> Path:
-        return self.folder / f"{plan.run_id}.safetensors"
+        return self.folder / plan.run_id / _name(plan.round)
+
+    def _forget_before(self, plan: RoundPlan) -> None:
+        """Let go of the bytes of rounds that the run hardly goes back to."""
+        oldest = _name(max(plan.round - KEPT + 1, 0))
+        for path in self._place(plan).parent.glob("round-*.safetensors"):
+            if path.name < oldest:
+                path.unlink(missing_ok=True)
+
+
+def _name(number: int) -> str:
+    """Of a round's file; names sort as rounds do."""
+    return f"round-{number:08d}.safetensors"
 
 
 def event_of(plan: RoundPlan) -> Event:

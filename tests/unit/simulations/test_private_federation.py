@@ -10,6 +10,7 @@ from private_platforms import private_job, workspaces
 from isthmus.audit_log import verify_log
 from isthmus.errors import AuditError, BudgetError, FederationError, LedgerError, ScenarioError
 from isthmus.privacy.schedule import PrivatePlan
+from isthmus_client import charge
 from isthmus_client.ledger import Key, Ledger
 from isthmus_simulations import private_federation
 from isthmus_simulations.audit.verdict import audit_run
@@ -73,6 +74,25 @@ def test_a_round_that_the_server_lost_is_sent_again_and_not_charged_again(tmp_pa
     assert receipts(tmp_path, "a")[-1]["kind"] == "update again"
 
 
+@TRUSTS
+def test_a_run_that_goes_back_sends_the_same_bytes_and_is_not_charged_again(tmp_path, trust):
+    job = private_job(tmp_path, trust=trust)
+    first = federate_privately(job, workspaces("a", "b"))
+    for path in (tmp_path / "rounds").glob("*000[23]*"):
+        path.unlink()
+    again = federate_privately(job, workspaces("a", "b"))
+    assert again.final.fingerprint() == first.final.fingerprint()
+    standing = charged(tmp_path, "a")
+    assert (standing.rounds, standing.committed, standing.resent) == (3, 3, 2)
+
+
+def test_bytes_of_old_rounds_are_let_go(tmp_path, monkeypatch):
+    monkeypatch.setattr(charge, "KEPT", 2)
+    federate_privately(private_job(tmp_path), workspaces("a", "b"))
+    kept = sorted(path.name for path in (tmp_path / "sent" / "a").rglob("*.safetensors"))
+    assert kept == ["round-00000002.safetensors", "round-00000003.safetensors"]
+
+
 def test_a_ledger_begun_anew_is_found_out_by_the_receipts(tmp_path):
     federate_privately(private_job(tmp_path), workspaces("a", "b"))
     for path in (tmp_path / "ledgers").glob("a.sqlite*"):
@@ -101,7 +121,7 @@ def test_lost_bytes_are_computed_and_charged_anew(tmp_path):
 
 def test_a_lost_share_of_pooled_noise_is_not_made_a_second_time(tmp_path):
     federate_privately(private_job(tmp_path, trust="pooled"), workspaces("a", "b"))
-    for path in (*(tmp_path / "rounds").glob("*0003*"), *(tmp_path / "sent" / "a").glob("*")):
+    for path in (*(tmp_path / "rounds").glob("*0003*"), *(tmp_path / "sent" / "a").rglob("*.saf*")):
         path.unlink()
     with pytest.raises(FederationError, match="OutboxError"):
         federate_privately(private_job(tmp_path, trust="pooled"), workspaces("a", "b"))
