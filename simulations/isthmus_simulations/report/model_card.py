@@ -15,10 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from isthmus.files import write_text
 from isthmus.parameters import Shared
-from isthmus.release_files import TextEncoderName
+from isthmus.release_files import ENCODER_NAME, TextEncoderName
 from isthmus_client.release import (
     CARD_NAME,
-    ENCODER_NAME,
     RANKER_NAME,
     fingerprint_of,
     write_encoder,
