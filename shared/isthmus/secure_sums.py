@@ -122,7 +122,7 @@ class Layout:
         for tensor in update.delta.tensors.values():
             part = out[place : place + tensor.size]
             if self.kind == "grid":
-                part[:] = tensor.reshape(-1)  # sums on the grid wrap by design
+                part[:] = _held(tensor.reshape(-1), platforms)
             else:
                 np.copyto(part, _stepped(tensor, weight / FINE, platforms), casting="unsafe")
             place += tensor.size
@@ -200,6 +200,24 @@ def _stepped(
     steps *= weight * UNIT
     np.rint(steps, out=steps)
     return _within(steps, platforms)
+
+
+def _held(steps: npt.NDArray[Any], platforms: int) -> npt.NDArray[Any]:
+    """The same steps of the privacy grid, if that many platforms may add such numbers up.
+
+    It looks at what is noised already, so that being refused tells no more than being sent.
+
+    Raises:
+        OutboxError: one is larger than a platform's part of the room: the sum could wrap unseen.
+    """
+    bound = int(LARGEST) // platforms
+    if steps.size and not -bound < int(steps.min()) <= int(steps.max()) < bound:
+        raise OutboxError(
+            f"a number of the noised sum is above {bound:.3g} steps of the grid: a sum over "
+            f"{platforms} platforms could not hold it",
+            hint="sample fewer users in a round",
+        )
+    return steps
 
 
 def _within(steps: npt.NDArray[np.float64], platforms: int) -> npt.NDArray[np.float64]:
