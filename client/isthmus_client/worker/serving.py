@@ -93,8 +93,13 @@ class Serving:
             self._status.tell("ready")
 
     def _initial(self, message: Message, contract: FederationContract) -> Message:
-        """The parameters of round 0: public, a function of the contract alone."""
+        """The parameters of round 0: public, a function of the contract alone.
+
+        The data are read first: encoding a catalogue's texts may take long, and a round's first
+        phase, unlike this message, has a short deadline.
+        """
         parameters = initial_of(contract)
+        self._sides.of(contract)
         base = parameters.fingerprint()
         self._audit.append(
             {"kind": "initial parameters", "run": contract.run, "sha256": base, "users": 0}
