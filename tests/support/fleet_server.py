@@ -8,7 +8,14 @@ from pathlib import Path
 
 from waiting import until
 
-from isthmus.identity import Authority, PlatformKeys, certificate_request, new_tls_key, private_pem
+from isthmus.identity import (
+    Authority,
+    PlatformKeys,
+    certificate_request,
+    new_tls_key,
+    platform_of,
+    private_pem,
+)
 from isthmus.identity.tls import client_context
 from isthmus_server.new_server import create_server
 from isthmus_server.ports import announced
@@ -65,6 +72,10 @@ class TestServer:
                 csr=b"",
             )
             self.state.platforms.set_status(name, "approved", "test")
+            pem = (platform.folder / "tls.pem").read_bytes()
+            says = platform_of(pem)
+            serial = f"{says.serial:x}"
+            self.state.platforms.set_certificate(name, pem, serial, says.not_after)
         return platform
 
     def start(self, module: str) -> subprocess.Popen[bytes]:

@@ -81,11 +81,13 @@ class Hooks:
         alarm: told of a platform (or "") and of a refusal, for the operator.
         release: lets a node with this key come back at once.
         node_id: of a node key.
+        good_serial: whether a platform may show a certificate of this serial.
     """
 
     alarm: Callable[[str, str], None]
     release: Callable[[bytes], None]
     node_id: Callable[[bytes], int | None]
+    good_serial: Callable[[str, int], bool]
 
 
 class Gate:
@@ -100,9 +102,9 @@ class Gate:
 
     Guarantees:
         Nothing reaches Flower or our own paths without a certificate in force of an approved
-        platform *and* a request under that very platform's node key; a node answers in its own
-        name alone. No platform holds more than its share of requests and memory, or fills the
-        operator's table with its refusals.
+        platform, its newest or the one before, *and* a request under that very platform's node key;
+        a node answers in its own name alone. No platform holds more than its share of requests and
+        memory, or fills the operator's table with its refusals.
     """
 
     def __init__(
@@ -168,7 +170,17 @@ class Gate:
             raise RefusedError(403, "not-approved", "it is not approved, and asked nevertheless")
         if _header(scope, PUBLIC_KEY) != keys[peer.platform]:
             raise RefusedError(403, "other-key", "it came with the node key of another")
+        await self._require_current(peer)
         return keys[peer.platform]
+
+    async def _require_current(self, peer: PeerCertificate) -> None:
+        """Refuse a certificate that was superseded: a copy of it may be in use."""
+        try:
+            good = await asyncio.to_thread(self._hooks.good_serial, peer.platform, peer.serial)
+        except StateError:
+            raise RefusedError(503, "state-unavailable") from None
+        if not good:
+            raise RefusedError(403, "superseded", "it came with a superseded certificate")
 
     async def _body(self, receive: Receive, limit: int, length: int | None, place: Place) -> bytes:
         """The whole body, which counts as held until the request is over."""

@@ -59,6 +59,7 @@ class Service:
         place: where.
         keys: public node keys of the approved platforms, by name.
         alarm: told of a platform (or "") and of a refusal.
+        good_serial: whether a platform may show a certificate of this serial.
         token: of the private listener.
         idle_s: without a byte moving, after which a request is given up.
 
@@ -72,6 +73,7 @@ class Service:
         *,
         keys: Callable[[], Mapping[str, bytes]],
         alarm: Callable[[str, str], None],
+        good_serial: Callable[[str, int], bool],
         token: str,
         idle_s: float,
     ) -> None:
@@ -81,7 +83,7 @@ class Service:
         self._link.rung = self._bells.ring
         self._roster = Roster(keys, self._link.sync_nodes)
         private = PrivateApi(self._link, self._roster, self._bells, token)
-        hooks = Hooks(alarm, self._link.release, self._link.node_id)
+        hooks = Hooks(alarm, self._link.release, self._link.node_id, good_serial)
         fleet = FleetApi(self._link, self._bells)
         gate = Gate(self._link.app, fleet, self._roster, hooks, idle_s=idle_s)
         before = place.before

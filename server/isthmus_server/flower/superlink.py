@@ -25,6 +25,7 @@ from isthmus.identity.tls import server_context
 from isthmus.logs import log_as_json
 from isthmus.offline import stay_offline
 from isthmus.supervision import stop_with_parent, turn
+from isthmus_server.flower.serials import Serials
 from isthmus_server.ports import announce, announced
 from isthmus_server.server_home import ServerHome
 from isthmus_server.settings import Settings, load_settings
@@ -81,6 +82,7 @@ async def _serve(home: ServerHome, settings: Settings, state: State) -> None:
         place,
         keys=lambda: {row.name: row.node_key for row in state.platforms.approved()},
         alarm=lambda platform, text: _alarm(state, platform, text),
+        good_serial=Serials(lambda name: _serials(state, name)).good,
         token=token,
         idle_s=settings.idle_s,
     )
@@ -90,6 +92,11 @@ async def _serve(home: ServerHome, settings: Settings, state: State) -> None:
         _log.info("listening", extra={"ports": dict(ports)})
 
     await service.run(_told_to_stop(), started)
+
+
+def _serials(state: State, name: str) -> tuple[str | None, str | None] | None:
+    row = state.platforms.get(name)
+    return None if row is None else (row.serial, row.serial_before)
 
 
 def _alarm(state: State, platform: str, text: str) -> None:

@@ -60,6 +60,7 @@ def ask(
     broken=False,
     app=inner,
     headers=None,
+    superseded=False,
 ):
     """The gate's answer: status and what it says; and what it told the operator."""
     told = []
@@ -69,7 +70,9 @@ def ask(
             raise StateError("away")
         return {"a": KEY} if keys is None else keys
 
-    hooks = Hooks(lambda *words: told.append(words), lambda _: None, lambda _: 5)
+    hooks = Hooks(
+        lambda *words: told.append(words), lambda _: None, lambda _: 5, lambda *_: not superseded
+    )
     gate = Gate(app, app, Roster(load), hooks, idle_s=idle_s)
     scope = {
         "type": "http",
@@ -109,6 +112,7 @@ def test_an_approved_platform_passes():
         ({"who": peer(platform="b")}, 403, "not-approved"),
         ({"keys": {}}, 403, "not-approved"),
         ({"key": b"of another"}, 403, "other-key"),
+        ({"superseded": True}, 403, "superseded"),
         ({"broken": True}, 503, "state-unavailable"),
         ({"body": None}, 408, "idle"),
         ({"path": "/isthmus/fleet/pull", "headers": UNSIGNED}, 401, "signature"),
@@ -160,7 +164,12 @@ class Talk:
     def __init__(self, keys=None):
         self.keys = {"a": KEY} if keys is None else keys
         self.told, self.released = [], []
-        hooks = Hooks(lambda *words: self.told.append(words), self.released.append, lambda _: 5)
+        hooks = Hooks(
+            lambda *words: self.told.append(words),
+            self.released.append,
+            lambda _: 5,
+            lambda *_: True,
+        )
         self.clock = [0.0]
         roster = Roster(lambda: self.keys, now=lambda: self.clock[0])
         self.gate = Gate(inner, inner, roster, hooks, idle_s=5)
