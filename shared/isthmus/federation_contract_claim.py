@@ -58,6 +58,30 @@ def require_claim(contract: FederationContract) -> float:
     return found
 
 
+def require_delta(contract: FederationContract, users: int | None) -> None:
+    """Refuse a contract whose delta is too large for a platform's own number of users.
+
+    The contract's number is the operator's; a smaller one than the platform's allows a larger
+    delta.
+
+    Args:
+        contract: of a private run.
+        users: that the platform publishes; None = none, for a handful of whom every delta will do
+            that the contract's own rule lets pass.
+
+    Raises:
+        NotApprovedError: with both numbers.
+    """
+    from isthmus.privacy.accounting import published_delta  # noqa: PLC0415 - slow
+
+    if users is not None and contract.delta > (most := published_delta(users)):
+        raise NotApprovedError(
+            f"run {contract.run}: a delta of {contract.delta:.3g} is too large for the {users:,} "
+            f"users that this platform publishes: at most {most:.3g}",
+            hint="the operator must propose a contract with this platform's number of users",
+        )
+
+
 def _require_slack(contract: FederationContract, found: float, spare: float) -> None:
     """Refuse pooled noise so thin that rounding its shares takes more of delta than is spared.
 

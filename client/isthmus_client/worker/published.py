@@ -33,7 +33,7 @@ def published_users(home: Home) -> int | None:
     except ValueError:
         found = None
     users = found.get("users") if isinstance(found, dict) and len(found) == 1 else None
-    if type(users) is not int or users < 1:
+    if type(users) is not int or users < 2:  # noqa: PLR2004 - one has nobody to hide among
         raise StoreError(
             f"{path} does not say how many users this platform publishes",
             hint='write {"users": N} there, or delete it: then the worker counts again',

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flwr.clientapp import ClientApp
 
 from isthmus.federation_contract import FederationContract
+from isthmus.federation_contract_claim import require_delta
 from isthmus.secagg import Site
 from isthmus_client.app import build_client_app
 from isthmus_client.approvals import approved
@@ -18,6 +19,7 @@ from isthmus_client.home import Home
 from isthmus_client.ledger import Key
 from isthmus_client.secure_side import Attendance, Seat
 from isthmus_client.worker.own_data import OwnData
+from isthmus_client.worker.published import publish
 from isthmus_client.worker.trainers import Account, Side, plain_side, private_member, private_side
 from isthmus_client.workspace import Workspace
 
@@ -88,7 +90,8 @@ class Sides:
         """The side of an approved run.
 
         Raises:
-            NotApprovedError: the run is for another text encoder.
+            NotApprovedError: the run is for another text encoder, or its delta is too large for
+                the users that this platform publishes.
             DataMissingError, DataInvalidError, StoreError, KeysError: the data cannot be used.
             BudgetError, LedgerError: the ledger cannot pay for the run.
         """
@@ -124,6 +127,8 @@ class Sides:
         if contract.trust == "none":
             metrics = frozenset(contract.metrics)
             return plain_side(workspace, contract.encoder, audit, metrics=metrics, key=signing)
+        users = int(workspace.sequences.training_users.size)
+        require_delta(contract, publish(self._owner.home, users))
         there = (folder / LEDGER).exists()  # then its own budget counts, not this run's
         member = private_member(
             workspace,
