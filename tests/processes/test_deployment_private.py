@@ -166,9 +166,12 @@ def raise_budgets(fed):
         isthmus("client", "privacy", "budget", "--ledger", path, *why)
 
 
-def test_a_platform_killed_in_a_pooled_round_sends_the_same_noise_again_charged_once(
-    fed, local, parts
-):
+@pytest.fixture(scope="module")
+def pooled(fed, local, parts):
+    """A run in which each adds a share, from the local run's release; cedar is killed in round 1.
+
+    It dies after its update was charged and masked, and before it left.
+    """
     raise_budgets(fed)
     (fed.folder / "cedar" / DIE).touch()
     release = fed.on_server("release", "make", "--run", local)["id"]
@@ -177,14 +180,33 @@ def test_a_platform_killed_in_a_pooled_round_sends_the_same_noise_again_charged_
     until(lambda: parts["cedar"].children["worker"].poll() is not None, 90, "cedar dies")
     parts["cedar"].end("worker")
     parts["cedar"].worker(str(SUPPORT / "drawn_noise_worker.py"))
-    status = fed.wait_status(run, "finished")
-    assert status["round"] == 2
-    assert largest_difference(fed.parameters(run, 0), fed.parameters(local, ROUNDS)) == 0
+    fed.wait_status(run, "finished")
+    return run
+
+
+def test_a_platform_killed_in_a_pooled_round_sends_the_same_noise_again_charged_once(
+    fed, local, pooled
+):
+    assert fed.committed(pooled) == 2
+    assert largest_difference(fed.parameters(pooled, 0), fed.parameters(local, ROUNDS)) == 0
     for name in NAMES:
-        assert [row.round for row in rows_of(fed, name, run, "reserve")] == [1, 2]
-        first, again, last = receipts_of(fed, name, run)
+        assert [row.round for row in rows_of(fed, name, pooled, "reserve")] == [1, 2]
+        first, again, last = receipts_of(fed, name, pooled)
         assert (first["kind"], again["kind"]) == ("masked update", "masked update again")
         assert [each["round"] for each in (first, again, last)] == [1, 1, 2]
         assert first["sha256"] == again["sha256"]
         assert first["masked_sha256"] != again["masked_sha256"]
         assert again["epsilon"] >= first["epsilon"] > 0
+
+
+def test_a_private_run_that_is_rolled_back_comes_to_the_same_and_is_not_charged_again(fed, pooled):
+    before = fed.parameters(pooled, 2)
+    had = len(receipts_of(fed, "alder", pooled))
+    fed.on_server("run", "rollback", pooled, "--round", "0")
+    until(lambda: len(receipts_of(fed, "alder", pooled)) == had + 2, 90, "both rounds once more")
+    fed.wait_status(pooled, "finished")
+    assert fed.parameters(pooled, 2).fingerprint() == before.fingerprint()
+    for name in NAMES:
+        assert [row.round for row in rows_of(fed, name, pooled, "reserve")] == [1, 2]
+        repeated = receipts_of(fed, name, pooled)[-2:]
+        assert [each["kind"] for each in repeated] == ["masked update again"] * 2
