@@ -101,8 +101,9 @@ class Serving:
         parameters = initial_of(contract)
         self._sides.of(contract)
         base = parameters.fingerprint()
+        size = {"tensors": len(parameters.tensors), "bytes": parameters.bytes, "users": 0}
         self._audit.append(
-            {"kind": "initial parameters", "run": contract.run, "sha256": base, "users": 0}
+            {"kind": "initial parameters", "run": contract.run, "sha256": base, **size}
         )
         header = ReplyHeader(contract.run, self._owner.name, 0, 0, base)
         arrays = {name: Array(*wire) for name, wire in pack(parameters).items()}
