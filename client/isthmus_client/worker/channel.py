@@ -171,6 +171,9 @@ class WorkerChannel:
                 return self._connection
         self.close()
         self._connection = self._connect(give_up, patience)
+        if give_up():  # a worker that hung may have let us wait for longer than anybody does
+            self.close()
+            raise ServiceError("nobody waits for the worker's answer any longer")
         self._connection.send_bytes(message)
         return self._connection
 

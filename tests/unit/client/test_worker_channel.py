@@ -140,8 +140,11 @@ def test_what_nobody_waits_for_is_not_worked_on(server, folder):
     first = threading.Thread(target=WorkerChannel(folder).ask, args=(b"first",))
     first.start()
     assert begun.wait(20)
+    looks = iter((False, True))  # it is sent, then given up
     with pytest.raises(ServiceError, match="nobody waits"):
-        WorkerChannel(folder).ask(b"stale", give_up=lambda: True)
+        WorkerChannel(folder).ask(b"stale", give_up=lambda: next(looks))
+    with pytest.raises(ServiceError, match="nobody waits"):
+        WorkerChannel(folder).ask(b"never sent", give_up=lambda: True)
     go_on.set()
     first.join(20)
     assert WorkerChannel(folder).ask(b"last") == b"last"
