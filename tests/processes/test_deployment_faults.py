@@ -130,8 +130,8 @@ def test_a_line_that_takes_all_and_brings_nothing_is_given_up(fed, networks, wat
             assert "cannot be reached" in read_status(told)["reason"]
             watch.until(run, lambda _: ALL - {"alder"} in watch.cohorts(run), 30)
         all_together(watch, run)
-    kinds = {(each.kind, each.platform) for each in watch.events(run)}
-    assert kinds == {("run-stopped", None), ("silent", "alder")}
+    warned = {(e.kind, e.platform) for e in watch.events(run) if e.level != "info"}
+    assert warned == {("silent", "alder")}
 
 
 def test_a_cut_of_five_seconds_in_the_middle_of_a_round_is_lived_through(fed, networks, watch):
@@ -166,7 +166,7 @@ def test_connections_that_are_dropped_again_and_again_cost_no_round(fed, network
 def test_a_slow_platform_is_left_out_and_what_came_too_late_is_not_executed(fed, cedar, watch):
     with going(fed, watch, "--deadline", "3") as run:
         with cedar.stopped("worker"):
-            watch.until(run, lambda _: watch.cohorts(run).count({"alder", "birch"}) > 1, 30)
+            watch.until(run, lambda _: watch.cohorts(run).count({"alder", "birch"}) > 2, 30)
         all_together(watch, run)
         missed = {each["round"] for each in fed.status(run)["refusals"]}
     left_out = [n for n, who in enumerate(watch.cohorts(run), 1) if who == {"alder", "birch"}]
@@ -174,7 +174,7 @@ def test_a_slow_platform_is_left_out_and_what_came_too_late_is_not_executed(fed,
     departed = fed.on_platform("cedar", "outbox", "list", "--run", run)
     executed = [each["round"] for each in departed if each["kind"] == "update"]
     assert len(executed) == len(set(executed))
-    assert not {*left_out[1:]} & {*executed}  # it may have been at work on the first when stopped
+    assert not {*left_out[1:-1]} & {*executed}  # the first and last were in time when it went on
 
 
 def test_a_late_reply_is_left_alone(fed, cedar, watch):
@@ -267,10 +267,11 @@ def test_a_clock_two_minutes_ahead_is_tolerated_and_told(fed, cedar, watch):
 def test_a_platform_that_is_revoked_is_out_within_a_heartbeat_and_the_run_goes_on(
     fed, cedar, watch
 ):
+    told = cedar.home.federation / RUN / "control.json"
     with going(fed, watch) as run:
         all_together(watch, run)
         fed.on_server("revoke", "cedar", "--reason", "left the federation")
-        until(lambda: cedar.state("node") in ("refused", "waiting"), HEARTBEAT_S + 3, "a refusal")
+        until(lambda: "revoked" in read_status(told)["reason"], HEARTBEAT_S + 2, "a refusal")
         at = watch.view(run)["round"]
         watch.at_round(run, at + 3)
         assert watch.cohorts(run)[-1] == {"alder", "birch"}
