@@ -32,7 +32,7 @@ from isthmus.identity.certificates import (
 )
 from isthmus.identity.extensions import BACKDATED, host_name, key_usage, lifetime, self_signed
 from isthmus.identity.keys import private_pem
-from isthmus.identity.names import MAX_NAME, checked_name
+from isthmus.identity.names import MAX_NAME, shown
 from isthmus.secret_files import read_owned, write_owned
 
 CERTIFICATE: Final = "ca.pem"
@@ -58,7 +58,7 @@ class Authority:
 
         Args:
             folder: must not be there, or be empty.
-            name: the federation's, shown in its certificates.
+            name: the federation's, shown in its certificates: 1 to 61 printable characters.
 
         Guarantees:
             Both files are on the disk or neither is; nothing that is there is replaced.
@@ -67,7 +67,7 @@ class Authority:
             IdentityError: something is in the folder, it cannot be written, or the name is none.
         """
         key = ec.generate_private_key(ec.SECP384R1())
-        certificate = self_signed(f"{checked_name(name)} CA"[:MAX_NAME], key)
+        certificate = self_signed(_shown_name(name), key)
         try:
             _write_folder(folder, {CERTIFICATE: _pem(certificate), KEY: private_pem(key)})
         except OSError as error:
@@ -204,6 +204,17 @@ class Authority:
             .add_extension(issuer, critical=False)
             .sign(self._key, SHA384())
         )
+
+
+def _shown_name(federation: str) -> str:
+    """The authority's common name."""
+    name = f"{federation} CA"
+    if not federation.strip() or not name.isprintable() or len(name) > MAX_NAME:
+        raise IdentityError(
+            f"{shown(federation)} is no name for a federation",
+            hint=f"1 to {MAX_NAME - 3} printable characters",
+        )
+    return name
 
 
 def _write_folder(folder: Path, files: dict[str, bytes]) -> None:

@@ -226,6 +226,15 @@ def test_an_authority_in_its_folder(tmp_path):
     assert "PrivateKey" not in repr(made)
 
 
+def test_a_federation_has_any_name_that_can_be_read(tmp_path):
+    made = Authority.create(tmp_path / "ca", "Bücher & Co.")
+    assert made.certificate.subject == common_name("Bücher & Co. CA")
+    for odd in ("", " ", "x" * 62, "a\nb"):
+        with pytest.raises(IdentityError, match="no name for a federation"):
+            Authority.create(tmp_path / "other", odd)
+    assert not (tmp_path / "other").exists()
+
+
 def test_an_authority_is_never_replaced(tmp_path):
     made = Authority.create(tmp_path / "ca", "demo")
     with pytest.raises(IdentityError, match="cannot be written") as caught:
