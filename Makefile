@@ -12,7 +12,7 @@ TORCH := torch==2.13.0
 CORES := $(shell getconf _NPROCESSORS_ONLN)
 ARGS ?=
 
-.PHONY: help install simulate test lint fix bench docs clean
+.PHONY: help install simulate test faults lint fix bench docs clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ simulate: install ## the main job on the embedded data: trains, compares, writes
 
 test: install ## all tests (ARGS="tests/unit -k name" for some)
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile $(ARGS)
+
+faults: install ## bad networks and bad platforms, which need a machine to themselves
+	@ISTHMUS_TEST_FAULTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/processes/test_deployment_faults.py
 
 lint: install ## formatting, ruff, types and floors; changes nothing
 	@$(BIN)/ruff format --check .

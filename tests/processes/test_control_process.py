@@ -127,15 +127,18 @@ def test_it_ends_with_its_supervisor_and_says_what_is_wrong_with_its_folder(tmp_
         server.child.stdin.close()
         assert server.child.wait(20) == 0
         (server.home.tls / "server.key").chmod(0o644)
+        kept, end = os.pipe()  # a standard input that ends would tell it to stop at once
         done = subprocess.run(
             [sys.executable, "-m", "isthmus_server.control", str(server.home.folder)],
             env=ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
+            stdin=kept,
             capture_output=True,
             text=True,
             check=False,
             timeout=60,
         )
+        os.close(kept)
+        os.close(end)
         assert done.returncode == 17
         (line,) = [json.loads(each) for each in done.stderr.splitlines()]
         assert "open to others" in line["event"]

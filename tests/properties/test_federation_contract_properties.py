@@ -16,6 +16,9 @@ from isthmus.errors import MessageRefusedError, NotApprovedError
 from isthmus.federation_contract import FederationContract
 from isthmus.messages import RoundPlan
 
+VISIBLE = st.characters(codec="utf-8", exclude_categories=("C", "Z"))
+"""What a person who reads a contract can see."""
+
 HEADS = st.integers(1, 3)
 ENCODERS = st.builds(
     lambda heads, width, **rest: EncoderConfig(dim=heads * width, heads=heads, **rest),
@@ -40,7 +43,7 @@ CONTRACTS = st.builds(
     names=NAMES,
     users=st.integers(0, 10**9),
     run=st.from_regex(r"[a-z0-9][a-z0-9-]{0,30}", fullmatch=True),
-    name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40),
+    name=st.text(VISIBLE, min_size=1, max_size=40).filter(str.strip),
     encoder=ENCODERS,
     seed=st.integers(0, 2**31 - 1),
     rounds=st.integers(1, 10**6),
@@ -49,6 +52,9 @@ CONTRACTS = st.builds(
     secure=st.booleans(),
 )
 several = settings(max_examples=40, deadline=None)
+
+VISIBLE = st.characters(codec="utf-8", exclude_categories=("C", "Z"))
+"""What a person who reads a contract can see."""
 
 
 @several

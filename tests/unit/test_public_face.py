@@ -5,6 +5,7 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Literal, get_origin
 
 import pytest
 
@@ -40,7 +41,8 @@ def test_a_declared_face_is_exact(name):
 
 
 def is_ours(name, value):
-    ours = str(getattr(value, "__module__", "isthmus")).startswith("isthmus")
+    of = str(getattr(value, "__module__", "isthmus"))
+    ours = of.startswith("isthmus") or get_origin(value) is Literal
     return not name.startswith("_") and not isinstance(value, ModuleType) and ours
 
 
