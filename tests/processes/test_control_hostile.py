@@ -15,9 +15,9 @@ from waiting import until
 
 from isthmus.control import control_pb2 as wire
 from isthmus.control.channel import client_options, open_channel
-from isthmus.control.control_pb2_grpc import MembershipStub
 from isthmus.control.limits import CHUNK, MEMBER_CALLS, MEMBER_LINES, TOLD_AT_ONCE
 from isthmus.control.reasons import METADATA_KEY, RefusedError
+from isthmus.control.services import stub as stub_of
 from isthmus.federation_contract_signing import sign_contract
 from isthmus.identity import load_signing_key
 from isthmus.identity.tls import client_context
@@ -129,7 +129,7 @@ def test_a_release_ends_with_the_membership(server, evil):
     server.state.releases.add(
         folder.name, run="spring", round=1, sha256="0" * 64, path=folder.name, signature=b"s"
     )
-    stub = MembershipStub(evil)
+    stub = stub_of(evil, "Membership")
     stub.OpenSession(wire.OpenSessionRequest(previous="", ticket="t1"))
     chunks = stub.FetchRelease(wire.FetchReleaseRequest(ticket="t1", release=folder.name))
     next(chunks)
@@ -182,7 +182,7 @@ def test_a_chatty_member_leaves_a_bounded_trace(server, evil):
     """Each heartbeat tells of another log, and each of another clock."""
     server.state.platforms.set_status("evil", "suspended", "test")
     server.state.platforms.set_status("evil", "approved", "test")  # forgets its session
-    stub = MembershipStub(evil)
+    stub = stub_of(evil, "Membership")
     stub.OpenSession(wire.OpenSessionRequest(previous="", ticket="t1"))
     before = len(server.home.audit.read_bytes().splitlines())
     for number in range(3 * MEMBER_LINES):

@@ -13,8 +13,8 @@ from cryptography import x509
 
 from isthmus.control import control_pb2 as wire
 from isthmus.control.channel import client_options
-from isthmus.control.control_pb2_grpc import EnrolmentStub, MembershipStub
 from isthmus.control.reasons import METADATA_KEY, RefusedError
+from isthmus.control.services import stub
 from isthmus.errors import IdentityError, ServiceError
 from isthmus.identity import Authority, certificate_request, new_tls_key, private_pem
 from isthmus.identity.tls import client_context
@@ -136,7 +136,7 @@ def test_a_certificate_without_its_key_is_of_no_use(server, home, enrolment):
 def assert_no_member(server, credentials):
     with grpc.secure_channel(f"localhost:{server.ports['control']}", credentials) as channel:
         with pytest.raises(grpc.RpcError) as caught:
-            MembershipStub(channel).Heartbeat(wire.HeartbeatRequest(), timeout=5)
+            stub(channel, "Membership").Heartbeat(wire.HeartbeatRequest(), timeout=5)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
         assert METADATA_KEY not in dict(caught.value.trailing_metadata() or ())
 
@@ -188,11 +188,11 @@ def test_messages_over_their_bound_are_refused_on_arrival(server, home, enrolmen
         enrolment.authority_pem, shown.key_pem, shown.certificate_pem
     )
     calls = (
-        (anybody, "enrolment", lambda c: EnrolmentStub(c).Join, wire.JoinRequest(request=BIG)),
+        (anybody, "enrolment", lambda c: stub(c, "Enrolment").Join, wire.JoinRequest(request=BIG)),
         (
             member,
             "control",
-            lambda c: MembershipStub(c).Heartbeat,
+            lambda c: stub(c, "Membership").Heartbeat,
             wire.HeartbeatRequest(facts_json=BIG.decode()),
         ),
     )

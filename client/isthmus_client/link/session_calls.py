@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from isthmus.audit_log import Anchor
 from isthmus.control import control_pb2 as wire
 from isthmus.control.channel import open_channel, told_error
-from isthmus.control.control_pb2_grpc import EnrolmentStub, MembershipStub
+from isthmus.control.services import stub
 from isthmus.plain_text import plain
 from isthmus_client.link.enrolled import Credentials, Enrolment
 from isthmus_client.link.session_told import (
@@ -89,7 +89,7 @@ class EnrolmentCalls:
     def __init__(self, server: str, port: int, authority_pem: bytes) -> None:
         self._where = f"{server}:{port}"
         self._channel = open_channel(server, port, authority_pem)
-        self._stub: Any = EnrolmentStub(self._channel)
+        self._stub = stub(self._channel, "Enrolment")
 
     def join(self, request: bytes) -> tuple[str, ServerFacts]:
         """Use an invitation; the platform's status and who the server is."""
@@ -126,7 +126,7 @@ class MembershipCalls:
             credentials.key_pem,
             credentials.certificate_pem,
         )
-        self._stub: Any = MembershipStub(self._channel)
+        self._stub = stub(self._channel, "Membership")
 
     def open_session(self, previous: str, ticket: str) -> tuple[ServerFacts, float]:
         """Replace a ticket; who the server is, and seconds between heartbeats."""

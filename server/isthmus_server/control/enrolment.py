@@ -8,7 +8,6 @@ import grpc
 
 from isthmus.control import control_pb2 as wire
 from isthmus.control.collecting import collect_message
-from isthmus.control.control_pb2_grpc import EnrolmentServicer
 from isthmus.control.limits import TOLD_AT_ONCE, TOLD_REFILL_S
 from isthmus.control.reasons import RefusedError
 from isthmus.errors import IdentityError
@@ -21,7 +20,7 @@ from isthmus_server.state import PlatformRow
 _log = logging.getLogger(__name__)
 
 
-class EnrolmentService(EnrolmentServicer):
+class EnrolmentService:
     """For callers that have no certificate.
 
     Guarantees:

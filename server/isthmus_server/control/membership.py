@@ -13,7 +13,6 @@ import grpc
 
 from isthmus.control import control_pb2 as wire
 from isthmus.control.anchoring import told_anchor
-from isthmus.control.control_pb2_grpc import MembershipServicer
 from isthmus.control.idle import watched
 from isthmus.control.limits import (
     LINES_REFILL_S,
@@ -39,7 +38,7 @@ TRANSFERS: Final = 8  # releases sent at the same time
 _log = logging.getLogger(__name__)
 
 
-class MembershipService(MembershipServicer):
+class MembershipService:
     """For approved platforms."""
 
     def __init__(self, federation: Federation) -> None:

@@ -15,11 +15,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from isthmus.audit_log import AuditLog
 from isthmus.control.channel import server_options
-from isthmus.control.control_pb2_grpc import (
-    add_EnrolmentServicer_to_server,
-    add_MembershipServicer_to_server,
-)
 from isthmus.control.limits import MAX_MESSAGE, MAX_STRANGERS
+from isthmus.control.services import add_service
 from isthmus.errors import ServiceError
 from isthmus.identity import Authority, load_signing_key
 from isthmus.supervision import turn
@@ -77,8 +74,8 @@ def serve(home: ServerHome, state: State, authority: Authority, settings: Settin
     told.set("", health_pb2.HealthCheckResponse.SERVING)
     enrolment = _server(federation, told, MAX_STRANGERS)
     membership = _server(federation, told, MAX_MESSAGE)
-    add_EnrolmentServicer_to_server(EnrolmentService(federation), enrolment)
-    add_MembershipServicer_to_server(MembershipService(federation), membership)
+    add_service(enrolment, "Enrolment", EnrolmentService(federation))
+    add_service(membership, "Membership", MembershipService(federation))
     before = announced(home)
     ports = {
         "enrolment": _bind(

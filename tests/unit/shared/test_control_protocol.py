@@ -3,9 +3,11 @@
 import importlib.util
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
+import grpc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from isthmus.control.idle import watched
 from isthmus.control.invitation import PREFIX, Invitation
 from isthmus.control.limits import CHUNK, MAX_MESSAGE
 from isthmus.control.reasons import WORDS, Reason, RefusedError, known_reason
+from isthmus.control.services import add_service, stub
 from isthmus.errors import IdentityError
 from isthmus.identity import Authority
 
@@ -28,12 +31,12 @@ SHARED = Path(wire.__file__).parents[2]
     importlib.util.find_spec("grpc_tools") is None, reason="grpcio-tools is not installed"
 )
 def test_the_generated_code_is_that_of_the_protocol(tmp_path):
-    out = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi", "grpc_python")]
+    out = [f"--{kind}_out={tmp_path}" for kind in ("python", "pyi")]
     proto = "isthmus/control/control.proto"
     command = [sys.executable, "-W", "ignore", "-m", "grpc_tools.protoc", f"-I{SHARED}", *out]
     subprocess.run([*command, str(SHARED / proto)], check=True)
     names = {each.name for each in (tmp_path / "isthmus/control").iterdir()}
-    assert names == {"control_pb2.py", "control_pb2.pyi", "control_pb2_grpc.py"}
+    assert names == {"control_pb2.py", "control_pb2.pyi"}
     for name in names:
         assert (tmp_path / "isthmus/control" / name).read_text() == (
             SHARED / "isthmus/control" / name
@@ -133,3 +136,16 @@ def test_a_watch_lets_go_of_what_moves():
         watch.moved()
     assert not cut
     assert not watch.stalled
+
+
+def test_a_service_that_lacks_a_method_is_refused_before_it_is_called():
+    server = grpc.server(ThreadPoolExecutor(1))
+    with pytest.raises(AttributeError, match="Join"):
+        add_service(server, "Enrolment", object())
+
+
+def test_a_stub_has_every_method_of_its_service():
+    with grpc.insecure_channel("127.0.0.1:1") as channel:
+        assert {*vars(stub(channel, "Enrolment"))} == {"Join", "Collect"}
+        calls = {"OpenSession", "Heartbeat", "Renew", "Decide", "FetchRelease"}
+        assert {*vars(stub(channel, "Membership"))} == calls
