@@ -42,8 +42,11 @@ $(STAMP): pyproject.toml
 simulate: install ## the main job on the embedded data: trains, compares, writes a report (ARGS="--quick")
 	@$(BIN)/isthmus simulate $(ARGS)
 
+# Tests of processes wait for each other's answers more than they compute, so there is one more at
+# work than cores; and files keep their order, which begins with the long ones.
 test: install ## all tests (ARGS="tests/unit -k name" for some)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist loadfile $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $$(($(CORES) + 1)) --dist loadfile \
+	  --no-loadscope-reorder $(ARGS)
 
 faults: install ## bad networks and bad platforms, which need a machine to themselves
 	@ISTHMUS_TEST_FAULTS=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/processes/test_deployment_faults.py

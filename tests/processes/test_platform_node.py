@@ -5,12 +5,20 @@ import time
 from dataclasses import replace
 
 import pytest
-from fleet_server import SETTINGS, TestServer
+from fleet_server import SETTINGS
 from flwr.app import ConfigRecord, Message, RecordDict
 from flwr.app.message.message import make_message
 from flwr.app.metadata import Metadata
 from flwr.common.serde import message_to_proto
-from platform_node import CONTENT, TINY, PlatformNode, grid_of, online, plain_run
+from platform_node import (
+    CONTENT,
+    TINY,
+    approved_node,
+    control_server,
+    grid_of,
+    online,
+    plain_run,
+)
 from waiting import until
 
 from isthmus.encoder_config import EncoderConfig
@@ -27,28 +35,15 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     settings = SETTINGS.model_copy(update={"certificate_hours": 15 / 3600, "heartbeat_s": 1.0})
-    running = TestServer(tmp_path_factory.mktemp("server"), names="", settings=settings)
-    running.settings = settings
-    try:
-        running.superlink()
-        running.start("control")
-        until(lambda: running.port("enrolment"), 60, f"control: {running.log('control')}")
+    with control_server(tmp_path_factory.mktemp("server"), settings, superlink=True) as running:
         yield running
-    finally:
-        running.close()
 
 
 @pytest.fixture(scope="module")
 def platform(server, tmp_path_factory):
-    made = PlatformNode(tmp_path_factory.mktemp("anvil"), "anvil")
-    try:
-        made.join(server)
-        made.contract = plain_run([made])
-        made.approve(server, made.contract)
+    with approved_node(tmp_path_factory.mktemp("anvil"), server) as made:
         made.up()
         yield made
-    finally:
-        made.close()
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fleet_server import SETTINGS, TestServer
 from flwr.app import Message
-from platform_node import WITHOUT, PlatformNode, grid_of, online, plain_run
+from platform_node import WITHOUT, approved_node, control_server, grid_of, online
 from waiting import until
 
 from isthmus_client.federated_trainer import initial_parameters
@@ -20,28 +19,16 @@ PROGRAM = Path(__file__).parents[1] / "support" / "hostile_superlink.py"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    running = TestServer(tmp_path_factory.mktemp("server"), names="")
-    running.settings = SETTINGS
-    try:
-        running.start("control")
-        until(lambda: running.port("enrolment"), 60, f"control: {running.log('control')}")
+    with control_server(tmp_path_factory.mktemp("server")) as running:
         yield running
-    finally:
-        running.close()
 
 
 @pytest.fixture(scope="module")
 def platform(server, tmp_path_factory):
-    made = PlatformNode(tmp_path_factory.mktemp("anvil"), "anvil")
-    try:
-        made.join(server)
-        made.contract = plain_run([made])
-        made.approve(server, made.contract)
+    with approved_node(tmp_path_factory.mktemp("anvil"), server) as made:
         made.start("worker")
         made.wait_for("worker")
         yield made
-    finally:
-        made.close()
 
 
 def hostile_superlink(server, marker):

@@ -7,13 +7,14 @@ that it sends, to any of the server's listeners, passes here.
 import asyncio
 import contextlib
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from concurrent.futures import Future
 
 SERVER = "127.0.0.1"
 
 
-class LoopbackProxy:
+class LoopbackProxy(ABC):
     """Listens while the context is open; what becomes of a connection is a subclass's.
 
     Args:
@@ -47,9 +48,9 @@ class LoopbackProxy:
         for port in self._ports:
             self._servers.append(await self.listener(port))
 
+    @abstractmethod
     async def listener(self, port: int) -> asyncio.Server:
         """Listens on one port."""
-        raise NotImplementedError
 
     async def _end(self):
         for server in self._servers:

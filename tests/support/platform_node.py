@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from fleet_server import SETTINGS, TestServer
 from tiny_encoder import HashEncoder
 from waiting import until
 
@@ -134,6 +135,34 @@ class PlatformNode:
                 child.kill()
                 child.wait(15)
             child.stdin.close()
+
+
+@contextlib.contextmanager
+def control_server(folder: Path, settings=SETTINGS, *, superlink=False):
+    """A server to join: its control service runs while the context is open."""
+    running = TestServer(folder, names="", settings=settings)
+    running.settings = settings
+    try:
+        if superlink:
+            running.superlink()
+        running.start("control")
+        until(lambda: running.port("enrolment"), 60, f"control: {running.log('control')}")
+        yield running
+    finally:
+        running.close()
+
+
+@contextlib.contextmanager
+def approved_node(folder: Path, server):
+    """A platform that joined a server and approved the run `spring` of its own; none is started."""
+    made = PlatformNode(folder, "anvil")
+    try:
+        made.join(server)
+        made.contract = plain_run([made])
+        made.approve(server, made.contract)
+        yield made
+    finally:
+        made.close()
 
 
 def plain_run(platforms, run="spring", **changes):
