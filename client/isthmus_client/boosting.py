@@ -1,4 +1,4 @@
-"""Trees of a platform's own on top of a ranker: they learn what the ranker gets wrong there.
+"""Growing trees of a platform's own on top of a ranker: they learn what it gets wrong there.
 
 Boosted: gradient boosting (Friedman 2001) need not begin at zero; here it begins at the scores of a
 ranker, in practice a released one. A platform with few purchases grows trees that hardly change
@@ -12,106 +12,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import sparse
 
 from isthmus.ranker import SharedRanker
 from isthmus_client.ranker_training import Examples, listing
 from isthmus_client.ranking import Scores
-from isthmus_client.signals.level import level
-from isthmus_client.signals.table import CONTENT
 from isthmus_client.training import generator
+from isthmus_client.trees import Trees
 
 NEGATIVES = 60  # of an example, about: listed items that were not bought, drawn
 BOOSTED, STACKED = 270, 150  # trees
-Signals = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 Settings = dict[str, float | str | bool]
 
 _BLOCK = 256  # examples whose scores are computed at once
-
-
-@dataclass(frozen=True)
-class Trees:
-    """Trees that give a ranker's best items a new order.
-
-    Attributes:
-        text: all that were grown, in LightGBM's own form.
-        listed: how many of a user's items they order: those that a fixed mixture (`LISTING`) puts
-            first, as in the examples from which they grew.
-        count: how many of them are used, from the first.
-        share: how much of what they say counts.
-        stacked: they read the ranker's score and say all; otherwise they add to it.
-
-    Guarantees:
-        A function of the platform's events without any noise: it is no parameter of a shared
-        module and has no way into an update.
-    """
-
-    text: str
-    listed: int
-    count: int
-    share: float
-    stacked: bool = False
-
-    def reorder(
-        self, scores: Scores, signals: Signals, content: Scores, known: sparse.csr_matrix
-    ) -> Scores:
-        """Scores with each user's listed items in a new order, above all others.
-
-        Args:
-            scores: of the ranker. (users, items)
-            signals: what the ranker read; what stands for the encoder's is not looked at.
-                (users, signals, items)
-            content: the encoder's signal. (users, items)
-            known: items that are not new to the user and are not listed. (users, items)
-
-        Returns:
-            (users, items)
-        """
-        rows = np.arange(len(scores))[:, None]
-        listed = _listed(signals, known, self.listed)
-        start = scores[rows, listed]  # (users, listed)
-        read = signals[rows, :, listed].astype(np.float32)  # (users, listed, signals)
-        read[..., CONTENT] = np.take_along_axis(content, listed, axis=1)
-        best = self._ordered(start, read)
-        best += scores.max(axis=1, keepdims=True) - best.min(axis=1, keepdims=True) + 1.0
-        out = scores.copy()
-        out[rows, listed] = best
-        return out
-
-    def _ordered(self, start: Scores, read: npt.NDArray[np.float32]) -> Scores:
-        """New scores of listed items. (users, listed).
-
-        Args:
-            start: of the ranker. (users, listed)
-            read: signals. (users, listed, signals)
-        """
-        seen = np.concatenate([read, start[..., None]], axis=2) if self.stacked else read
-        flat = seen.reshape(-1, seen.shape[2])
-        said = self._booster.predict(flat, num_iteration=self.count, num_threads=1)
-        own = np.asarray(said, dtype=np.float32).reshape(start.shape)
-        if not self.stacked:
-            return np.asarray(start + np.float32(self.share) * own)
-        mixed = (1.0 - self.share) * level(start) + self.share * level(own)
-        return np.asarray(mixed, dtype=np.float32)
-
-    @cached_property
-    def _booster(self) -> lightgbm.Booster:
-        return lightgbm.Booster(model_str=self.text)
-
-
-def _listed(signals: Signals, known: sparse.csr_matrix, most: int) -> npt.NDArray[np.int64]:
-    """Catalogue rows of the items that the fixed mixture puts first. (users, listed)."""
-    scores = listing(signals)
-    scores[known.nonzero()] = -np.inf
-    count = min(most, scores.shape[1])
-    best = torch.topk(torch.from_numpy(scores), count, dim=1, sorted=False).indices
-    return np.asarray(best.numpy())
 
 
 WAYS = ((70, 0.5), (135, 0.5), (135, 1.0), (BOOSTED, 0.5), (BOOSTED, 1.0))  # of boosted trees

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -12,7 +12,6 @@ from scipy import sparse
 
 from isthmus.encoder import SharedEncoder
 from isthmus.ranker import SIGNALS, SharedRanker
-from isthmus_client.boosting import Trees
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.ranker_scoring import score_items
@@ -21,6 +20,7 @@ from isthmus_client.sequences import Ints
 from isthmus_client.signals.content import ContentSignals
 from isthmus_client.signals.cut import Cut, window_cut
 from isthmus_client.signals.table import BLOCK, CONTENT, SignalTable
+from isthmus_client.trees import Trees, reorder_each
 from isthmus_client.workspace import Workspace
 
 SMOOTHING = 20.0  # ranks that count nearly alike where ranks are fused
@@ -159,8 +159,7 @@ class TuningJudge:
             besides: what is fused into the first of them, one more model each.
         """
         task, content = self.signals.task, self._content
-        plain = [RankerModel(self.encoder, ranker, None, trees) for trees in ways]
-        helped = [replace(plain[0], beside=beside) for beside in besides]
+        helped = [RankerModel(self.encoder, ranker, beside, ways[0]) for beside in besides]
         helpers = {id(b.contender): b.contender.scorer("validation") for b in besides}
         rows = {int(user): row for row, user in enumerate(task.users)}
 
@@ -168,13 +167,15 @@ class TuningJudge:
             chosen = [rows[int(user)] for user in users]
             known, signals = self.signals.known[chosen], self.signals.kept[chosen]
             base = score_items(ranker, signals, content[chosen])
-            found = [_reordered(model, base, signals, content[chosen], known) for model in plain]
+            grown = [trees for trees in ways if trees is not None]
+            ordered = iter(reorder_each(grown, base, signals, content[chosen], known))
+            found = [base if trees is None else next(ordered) for trees in ways]
             given = {key: helper(users) for key, helper in helpers.items()}
             for model, beside in zip(helped, besides, strict=True):
                 found.append(fused(model, found[0], given[id(beside.contender)], known))
             return found
 
-        names = tuple(map(str, range(len(plain) + len(helped))))
+        names = tuple(map(str, range(len(ways) + len(helped))))
         return list(rank_all(task, names, score, chunk=BLOCK).values())
 
     @cached_property
@@ -193,18 +194,8 @@ def _ordered(
     content: Scores,
     known: sparse.csr_matrix,
 ) -> Scores:
-    """The ranker's scores, or its order with the trees' changes. (users, items)."""
-    return _reordered(model, score_items(model.ranker, signals, content), signals, content, known)
-
-
-def _reordered(
-    model: RankerModel,
-    scores: Scores,
-    signals: npt.NDArray[np.float32] | npt.NDArray[np.float16],
-    content: Scores,
-    known: sparse.csr_matrix,
-) -> Scores:
-    """The ranker's scores as the model's trees, if any, put them. (users, items)."""
+    """The ranker's scores, in the order that the model's trees, if any, give. (users, items)."""
+    scores = score_items(model.ranker, signals, content)
     return scores if model.trees is None else model.trees.reorder(scores, signals, content, known)
 
 

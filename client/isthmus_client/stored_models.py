@@ -33,11 +33,11 @@ from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.errors import DataInvalidError, DataMissingError
 from isthmus.files import digest, write_bytes
 from isthmus.ranker import RankerConfig, initial_ranker
-from isthmus_client.boosting import Trees
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.model import PlatformModel, PrivateHead
 from isthmus_client.ranker_model import RankerModel, rank_models
 from isthmus_client.ranking import Ranking, user_metrics
+from isthmus_client.trees import Trees
 from isthmus_client.vault import read_sealed, write_sealed
 
 Kind = Literal["popularity", "item_knn", "content", "full", "ranker", "ranks"]

@@ -7,9 +7,10 @@ import torch
 from scipy import sparse
 
 from isthmus.ranker import LISTING, SIGNALS, RankerConfig, initial_ranker
-from isthmus_client.boosting import BOOSTED, STACKED, Trees, grow
+from isthmus_client.boosting import BOOSTED, STACKED, grow
 from isthmus_client.ranker_training import Examples
 from isthmus_client.signals.table import CONTENT
+from isthmus_client.trees import Trees
 
 HARD, TARGETS, SPARE = 12, 2, 6
 TOLD = SIGNALS.index("last_seen")  # decides what is bought; the ranker of round 0 does not read it
