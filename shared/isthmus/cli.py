@@ -9,6 +9,7 @@ A group `isthmus.commands.NAME` brings further verbs of the app NAME, from other
 from __future__ import annotations
 
 import ast
+import logging
 import os
 import sys
 import traceback
@@ -16,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import click
 import typer
@@ -212,4 +213,22 @@ def main() -> None:
     """
     stay_offline()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == INTERRUPTED:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once, with all that was printed.
+
+    Ctrl-C may come while a thread is being started, which nobody waits for then. If it is within
+    a native library when Python takes itself apart, the process is aborted (-6) instead of saying
+    that it was interrupted. Files are whole at any moment, so there is nothing to tidy up.
+    """
+    try:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
