@@ -115,6 +115,13 @@ def _troubled(line: dict[str, Any], trouble: str) -> dict[str, Any]:
     return line if over else {**line, "reason": f"{trouble}; {line['reason']}"}
 
 
+def _ended(row: RunRow, contract: FederationContract) -> str:
+    """Why a run that tells no reason has ended."""
+    if row.status == "finished" and row.round < contract.rounds:
+        return f"ended early: {contract.patience} rounds brought no better validation"
+    return _DONE
+
+
 def summary(row: RunRow, contract: FederationContract) -> dict[str, Any]:
     """A run in a line of a list."""
     return {
@@ -122,7 +129,7 @@ def summary(row: RunRow, contract: FederationContract) -> dict[str, Any]:
         "name": contract.name,
         "status": row.status,
         "wanted": row.wanted,
-        "reason": row.reason or _DONE,
+        "reason": row.reason or _ended(row, contract),
         "round": row.round,
         "rounds": contract.rounds,
         "attempt": row.attempt,

@@ -108,7 +108,11 @@ def _anchors(against: Path | None, name: str | None) -> tuple[Anchor, ...]:
 
 def _require_file(path: Path) -> None:
     if not path.is_file():
-        raise DataMissingError(f"there is no log at {path}")
+        raise DataMissingError(
+            f"there is no log at {path}",
+            hint="name the file: audit.jsonl in the server's folder, federation/audit.jsonl in a "
+            "platform's",
+        )
 
 
 def _show(log: Path, found: LogCheck, *, signed: bool, anchors: int, as_json: bool) -> None:

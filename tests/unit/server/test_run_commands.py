@@ -172,6 +172,18 @@ def test_privacy_spent_grows_with_committed_rounds(home, call):
     assert view["rounds_paid_for"] == 6
 
 
+def test_a_run_that_ended_early_says_so_and_one_that_did_not_does_not(home, call):
+    call("start", "spring", *PLAIN, "--rounds", "3", "--patience", "1")
+    with opened_state(home) as state:
+        for number, says in ((2, "ended early: 1 rounds brought no better"), (3, "all of its")):
+            mark = f"{number:064x}"
+            state.rounds.commit("spring", number, number, record={}, fingerprint=mark, seconds=1.0)
+            state.runs.set("spring", status="finished", reason="")
+            found = run_view(state, "spring", datetime.now(UTC), up=True)
+            assert found["round"] == number
+            assert found["reason"].startswith(says)
+
+
 def test_no_state_is_without_a_reason(home, call):
     call("start", "spring", *PLAIN)
     with opened_state(home) as state:
