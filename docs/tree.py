@@ -55,6 +55,7 @@ WORDS = {
     "docs/server-state.md": "The operator's database, migrations, backup and restore",
     "docs/superlink.md": "What of Flower is used, how it is shut off, what it costs",
     "docs/threat-model.md": "Each attack, what stops it, the test that holds it",
+    "shared/isthmus/ranker_public.safetensors": "The public ranker: 955 numbers",
     "shared/isthmus/control/control.proto": "The control protocol",
     "shared/isthmus/control/control_pb2.pyi": "Types of the generated protocol",
     "server/isthmus_server/state/migrations/script.py.mako": "What a new migration starts from",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from isthmus.encoder import EncoderConfig, initial_encoder
-from isthmus.ranker import RankerConfig, initial_ranker
+from isthmus.ranker_public import RankerStart, starting_ranker
 from isthmus_client.classical import fit_item_knn, fit_recent_popularity
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
@@ -32,6 +32,8 @@ class Recipe:
         encoder: shapes of the release; the platform's own model gets the same.
         passes: over the training users, at most.
         patience: passes without a better validation before training stops.
+        ranker_start: of the platform's own ranker, so that a release is not praised for what
+            comes with the installation.
     """
 
     encoder: EncoderConfig
@@ -41,6 +43,7 @@ class Recipe:
     patience: int
     seed: int
     sasrec: SasRecSettings = SasRecSettings()  # noqa: RUF009 - frozen
+    ranker_start: RankerStart = "mixture"
 
 
 Value = TypeVar("Value")
@@ -187,7 +190,7 @@ def _local(data: RankerData, recipe: Recipe) -> RankerModel:
         patience=patience,
         seed=seed,
     )
-    start = initial_ranker(RankerConfig(), seed)
+    start = starting_ranker(recipe.ranker_start, seed)
     trainer = RankerTrainer(data, alone.encoder)
     fitted = fit_ranker(trainer, start, epochs=epochs, patience=patience, seed=seed)
     return RankerModel(alone.encoder, fitted.ranker)

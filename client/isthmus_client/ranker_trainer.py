@@ -14,6 +14,7 @@ from isthmus.encoder import SharedEncoder
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
 from isthmus.ranker import RankerConfig, SharedRanker, initial_ranker
+from isthmus.ranker_public import RankerStart, starting_ranker
 from isthmus_client.ranker_model import TuningJudge, TuningSignals
 from isthmus_client.ranker_training import (
     Examples,
@@ -120,6 +121,6 @@ def ranker_of(parameters: Shared) -> SharedRanker:
     return ranker
 
 
-def initial_ranker_parameters(seed: int) -> Shared:
+def initial_ranker_parameters(seed: int, start: RankerStart = "mixture") -> Shared:
     """The ranker's parameters of round 0."""
-    return split(initial_ranker(RankerConfig(), seed))[0]
+    return split(starting_ranker(start, seed))[0]

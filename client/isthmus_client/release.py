@@ -21,7 +21,8 @@ from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.errors import DataInvalidError, DataMissingError, MessageRefusedError
 from isthmus.files import digest, write_bytes
 from isthmus.parameters import Shared
-from isthmus.ranker import SIGNALS, RankerConfig, SharedRanker, initial_ranker
+from isthmus.ranker import SIGNALS, SharedRanker
+from isthmus.ranker_public import public_ranker
 from isthmus.release_files import ENCODER_NAME, FORMAT, UNSAID, TextEncoderName, encoder_file
 
 RANKER_NAME: Final = "ranker.safetensors"
@@ -39,7 +40,7 @@ class Release:
         fingerprint: `encoder.fingerprint()`, checked on loading; `whole` names both parts.
         round: after which it was taken.
         ranker: the shared ranker; None where the release has none (one under differential privacy,
-            for instance), and the ranker of round 0 stands in.
+            for instance), and the public ranker stands in.
     """
 
     encoder: Shared
@@ -62,12 +63,12 @@ class Release:
         return self.encoder.size + (0 if self.ranker is None else self.ranker.size)
 
     def ranker_module(self) -> SharedRanker:
-        """The ranker, ready to compute.
+        """The ranker, or the public one that stands in; ready to compute.
 
         Raises:
             DataInvalidError: it reads other signals than this version makes.
         """
-        ranker = initial_ranker(RankerConfig(), seed=0)
+        ranker = public_ranker()
         try:
             if self.ranker is not None:
                 merge(ranker, self.ranker)

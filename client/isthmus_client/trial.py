@@ -97,7 +97,7 @@ def run_trial(
             lambda: measure_days(
                 workspace,
                 RankerModel(encoder, release.ranker_module()),
-                _recipe(encoder, settings),
+                _recipe(workspace, encoder, settings),
                 everyone=True,
                 with_users=STRONG,
                 most=settings.ranked,
@@ -118,7 +118,12 @@ def run_trial(
         seconds=seconds,
         seed=settings.seed,
         versions=_versions(),
-        warnings=(*own.warnings, *_sampled(workspace, settings), *_warnings(sizes[-1])),
+        warnings=(
+            *own.warnings,
+            *_stand_in(release),
+            *_sampled(workspace, settings),
+            *_warnings(sizes[-1]),
+        ),
     )
 
 
@@ -130,7 +135,8 @@ def _timed(seconds: dict[str, float], name: str, work: Callable[[], Value]) -> V
     return value
 
 
-def _recipe(encoder: SharedEncoder, settings: TrialSettings) -> Recipe:
+def _recipe(workspace: Workspace, encoder: SharedEncoder, settings: TrialSettings) -> Recipe:
+    timed = workspace.platform.histories.timed
     return Recipe(
         encoder.config,
         settings.training,
@@ -139,6 +145,7 @@ def _recipe(encoder: SharedEncoder, settings: TrialSettings) -> Recipe:
         settings.patience,
         settings.seed,
         settings.sasrec,
+        ranker_start="public" if timed else "mixture",
     )
 
 
@@ -246,6 +253,18 @@ def _sampled(workspace: Workspace, settings: TrialSettings) -> list[str]:
     if whole <= settings.ranked:
         return []
     return [f"{settings.ranked} of {whole} test users were drawn at random"]
+
+
+def _stand_in(release: Release) -> list[str]:
+    """Where the release brings no ranker."""
+    if release.ranker is not None:
+        return []
+    return [
+        (
+            "the release has no ranker: the public one that comes with Isthmus stands in; it "
+            "learned from the embedded purchases, so that on those every figure flatters"
+        )
+    ]
 
 
 def _warnings(whole: TrialSize) -> list[str]:

@@ -122,7 +122,13 @@ def _cell(
     if (found := _read(folder / CELL, identity)) is not None:
         return found
     _claim(folder, digest(begun.encode()))
-    plan = plan_for(options, content=prepared.platforms[0].vectors.shape[1])
+    width = prepared.platforms[0].vectors.shape[1]
+    plan = plan_for(
+        options,
+        content=width,
+        embedded=prepared.embedded,
+        timed=prepared.split_kind == "time",
+    )
     mine = options.model_copy(update={"out": folder})
     job = Job(mine, plan, progress, Stages(folder / "stages"), Clock())
     cell = _compute(job, replace(recipe_of(plan), sasrec=grid.sasrec), identity, prepared)

@@ -67,11 +67,11 @@ def federate_ranker(job: Job, data: Sequence[RankerData], encoder: Shared) -> Ru
     """Run, or resume, the rounds that train the shared ranker around a released encoder.
 
     None under differential privacy: a ranker reads statistics of all users, so that one user moves
-    every other one's example, and no clipping bounds that. The ranker of round 0 is released.
+    every other one's example, and no clipping bounds that. The plan's stand-in is released.
     """
     options, plan = job.options, job.plan
     if plan.private is not None:
-        start = initial_ranker_parameters(plan.seed)
+        start = initial_ranker_parameters(plan.seed, plan.stand_in)
         return RunResult(start, start, best_round=0, rounds=(), validation=({},))
     in_memory = options.engine == "memory"
     module = encoder_of(encoder, plan.encoder)
@@ -84,7 +84,7 @@ def federate_ranker(job: Job, data: Sequence[RankerData], encoder: Shared) -> Ru
             options.engine,
             server_config=cohort.config,
             seats=cohort.seats,
-            initial=initial_ranker_parameters(plan.seed),
+            initial=initial_ranker_parameters(plan.seed, plan.ranker_start),
             store=store,
             outboxes=FolderOutboxes(options.out / "outbox" / "ranker"),
             folders=folders,

@@ -54,7 +54,15 @@ def report_newcomer(
 
 def recipe_of(plan: TrainingPlan) -> Recipe:
     """A simulation's way of training, for a platform at home."""
-    return Recipe(plan.encoder, plan.settings, plan.ranker, plan.passes, plan.patience, plan.seed)
+    return Recipe(
+        plan.encoder,
+        plan.settings,
+        plan.ranker,
+        plan.passes,
+        plan.patience,
+        plan.seed,
+        ranker_start=plan.ranker_start,
+    )
 
 
 def _size(day: Day, seed: int) -> NewcomerSize:

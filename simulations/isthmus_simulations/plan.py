@@ -8,6 +8,7 @@ from typing import Any
 from isthmus.encoder import EncoderConfig
 from isthmus.messages import RoundPlan
 from isthmus.privacy.schedule import PrivatePlan
+from isthmus.ranker_public import RankerStart
 from isthmus_client.federated_trainer import settings_of
 from isthmus_client.personalise import HeadSettings
 from isthmus_client.ranker_training import RankerSettings
@@ -33,6 +34,8 @@ class TrainingPlan:
         patience: rounds, or passes alone, without a better validation before training stops.
         private: the federation under differential privacy, which has rounds of its own kind; None
             = without.
+        ranker_start: where every ranker's training starts, federated, alone and pooled.
+        stand_in: what a release has where no ranker is federated.
     """
 
     seed: int
@@ -49,6 +52,8 @@ class TrainingPlan:
     optimiser: ServerOptimiser = field(default_factory=FedAvg)
     aggregation: Aggregation = field(default_factory=Mean)
     private: PrivatePlan | None = None
+    ranker_start: RankerStart = "mixture"
+    stand_in: RankerStart = "mixture"
 
     @property
     def passes(self) -> int:
@@ -97,13 +102,24 @@ class TrainingPlan:
         return {**plain, "optimiser": self.optimiser.settings(), "aggregation": combining}
 
 
-def plan_for(options: SimulationOptions, *, content: int = 384) -> TrainingPlan:
+def plan_for(
+    options: SimulationOptions, *, content: int = 384, embedded: bool = True, timed: bool = True
+) -> TrainingPlan:
     """The training plan that the options ask for.
 
     Args:
         content: width of the text encoder's vectors.
+        embedded: whether a platform is carved from the purchases that the public ranker learned
+            from. It knows these very shops, so that such a run does without it.
+        timed: whether times are real; a ranker that learned from trends is no start without them.
     """
-    plan = TrainingPlan(seed=options.seed, encoder=EncoderConfig(content=content))
+    stand_in: RankerStart = "mixture" if embedded else "public"
+    plan = TrainingPlan(
+        seed=options.seed,
+        encoder=EncoderConfig(content=content),
+        ranker_start=stand_in if timed else "mixture",
+        stand_in=stand_in,
+    )
     if options.quick:
         head = replace(plan.head, epochs=4)
         plan = replace(plan, rounds=_QUICK_ROUNDS, head=head)

@@ -12,7 +12,8 @@ import numpy as np
 from isthmus.border import split
 from isthmus.parameters import Shared
 from isthmus.progress import Advance
-from isthmus.ranker import RankerConfig, SharedRanker, initial_ranker
+from isthmus.ranker import SharedRanker
+from isthmus.ranker_public import starting_ranker
 from isthmus_client.contender import Contender
 from isthmus_client.local_training import CurvePoint, Keeper
 from isthmus_client.ranker_fitting import at_home, fit_ranker
@@ -148,7 +149,7 @@ def _without_federation(
 
 
 def _alone(plan: TrainingPlan, data: RankerData, encoder: Shared, advance: Advance) -> Trained:
-    """A ranker trained at home from round 0."""
+    """A ranker trained at home from where the run starts."""
     started = time.perf_counter()
     trainer = RankerTrainer(data, encoder_of(encoder, plan.encoder))
     fitted = fit_ranker(
@@ -165,7 +166,7 @@ def _alone(plan: TrainingPlan, data: RankerData, encoder: Shared, advance: Advan
 
 
 def _initial(plan: TrainingPlan) -> SharedRanker:
-    return initial_ranker(RankerConfig(), plan.seed)
+    return starting_ranker(plan.ranker_start, plan.seed)
 
 
 def _pooled(

@@ -51,7 +51,13 @@ def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results
             encoder=options.encoder,
             progress=progress,
         )
-    plan = plan_for(options, content=prepared.platforms[0].vectors.shape[1])
+    width = prepared.platforms[0].vectors.shape[1]
+    plan = plan_for(
+        options,
+        content=width,
+        embedded=prepared.embedded,
+        timed=prepared.split_kind == "time",
+    )
     job = Job(options, plan, progress, Stages(options.out / "stages"), clock)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # platforms run in parallel; within one, sums keep their order

@@ -77,7 +77,7 @@ def tasks_of(options: PriceOptions, inputs: Sequence[Input]) -> tuple[CellTask, 
 
 def _task(options: PriceOptions, given: Input, run: Run, code: str) -> CellTask:
     simulation = options.simulation(given.asked, run, options.out)
-    plan = plan_for(simulation, content=given.content)
+    plan = plan_for(simulation, content=given.content, embedded=given.embedded, timed=given.timed)
     deciding = {
         "cell": run.name,
         "max_users": options.max_users,

@@ -45,6 +45,7 @@ class Prepared:
         test_start: the same for the test.
         encoder: name of the text encoder.
         encoder_fingerprint: SHA-256 of what decides its vectors.
+        embedded: whether a platform is carved from the purchases that come with the installation.
         warnings: findings that did not stop the preparation, one line each.
     """
 
@@ -54,6 +55,7 @@ class Prepared:
     test_start: str | None
     encoder: str
     encoder_fingerprint: str
+    embedded: bool
     warnings: tuple[str, ...]
 
 
@@ -103,6 +105,7 @@ def prepare(
         validation_start=_iso(cut[0]) if cut else None,
         test_start=_iso(cut[1]) if cut else None,
         encoder=text_encoder.name,
+        embedded=chosen.embedded,
         encoder_fingerprint=text_encoder.fingerprint,
         warnings=_warnings(chosen, tables),
     )

@@ -314,6 +314,11 @@ class Scenario(_Model):
             raise ValueError(f"[quick] names unknown platforms: {', '.join(unknown)}")
         return self
 
+    @property
+    def embedded(self) -> bool:
+        """Whether a platform is carved from the purchases that come with the installation."""
+        return any(isinstance(platform, JourneyPlatform) for platform in self.platforms)
+
     def quickened(self) -> Scenario:
         """The small variant: fewer platforms, users and items."""
         kept = [p for p in self.platforms if p.name in self._quick_names()]

@@ -29,6 +29,8 @@ class Input:
         folders: of its platforms, in order.
         content: width of the content vectors.
         data: digest of everything that training reads.
+        embedded: as of `Prepared`.
+        timed: whether the split is by the clock.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Input:
     folders: tuple[Path, ...]
     content: int
     data: str
+    embedded: bool
+    timed: bool
     warnings: tuple[str, ...]
 
 
@@ -97,6 +101,8 @@ def _prepare(
         folders=folders,
         content=int(prepared.platforms[0].vectors.shape[1]),
         data=data_digest(prepared.platforms),
+        embedded=prepared.embedded,
+        timed=prepared.split_kind == "time",
         warnings=_warnings(scenario, prepared),
     )
 

@@ -113,7 +113,8 @@ def _tasks(
 def _task(
     options: TransferOptions, given: Input, seed: int, store: CellStore, code: str
 ) -> CellTask:
-    plan = plan_for(options.simulation(given.asked, seed, options.out), content=given.content)
+    asked = options.simulation(given.asked, seed, options.out)
+    plan = plan_for(asked, content=given.content, embedded=given.embedded, timed=given.timed)
     mark = identity(given.name, options.deciding, plan, given.data, code)
     name = f"{given.name}-{seed}-{_short(mark)}"
     return CellTask(

@@ -15,6 +15,7 @@ from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import DataInvalidError
 from isthmus.progress import Silent
+from isthmus.ranker import RankerConfig, initial_ranker
 from isthmus_client.own_platform import OwnPlatform
 from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.release import Release, TextEncoderName
@@ -107,6 +108,16 @@ def test_a_release_of_another_width_is_refused(own):
 def test_few_gate_users_are_warned_of(results):
     few = [line for line in results.warnings if "too few" in line]
     assert bool(few) == (results.whole.gate.users < 25)
+
+
+def test_a_stand_in_for_the_releases_ranker_is_said(own, results):
+    said = [line for line in results.warnings if "the public one" in line]
+    assert len(said) == 1
+    release = released()
+    whole = replace(release, ranker=split(initial_ranker(RankerConfig(), seed=1))[0])
+    assert not any(
+        "the public one" in line for line in run_trial(own, whole, SETTINGS, Silent()).warnings
+    )
 
 
 def test_a_draw_of_test_users_is_said(own, results):

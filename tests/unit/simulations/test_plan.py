@@ -31,6 +31,19 @@ def test_what_is_asked_reaches_the_round():
     assert plan.passes == 4
 
 
+@pytest.mark.parametrize("privacy", ["none", "local", "pooled"])
+def test_shops_that_the_public_ranker_learned_from_start_without_it(privacy):
+    """It has seen their households: their figures would flatter."""
+    told = options(privacy=privacy)
+
+    for plan in (plan_for(told), plan_for(told, embedded=True)):
+        assert (plan.ranker_start, plan.stand_in) == ("mixture", "mixture")
+    elsewhere = plan_for(told, embedded=False)
+    assert (elsewhere.ranker_start, elsewhere.stand_in) == ("public", "public")
+    ordered = plan_for(told, embedded=False, timed=False)
+    assert (ordered.ranker_start, ordered.stand_in) == ("mixture", "public")
+
+
 def test_rounds_that_are_asked_win_over_quick():
     assert plan_for(options(quick=True)).rounds < plan_for(options()).rounds
     assert plan_for(options(quick=True, rounds=9)).rounds == 9

@@ -44,6 +44,12 @@ def test_journey_has_the_five_platforms_of_the_embedded_data():
     assert journey.split.kind == "time"
 
 
+def test_a_scenario_says_whether_its_shops_are_the_embedded_ones():
+    """The public ranker learned from those."""
+    embedded = {name for name in builtin_scenarios() if load_scenario(name).embedded}
+    assert embedded == {"journey", "hostile"}
+
+
 def test_office_has_two_small_platforms_and_the_trio():
     names = [platform.name for platform in load_scenario("office").platforms]
     trio = [platform.name for platform in load_scenario("trio").platforms]
