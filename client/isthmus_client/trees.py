@@ -71,9 +71,11 @@ def reorder_each(
     content: Scores,
     known: sparse.csr_matrix,
 ) -> list[Scores]:
-    """Scores with each user's listed items in a new order, above all others; one for each way.
+    """Scores with each user's listed items in a new order, in the places that they had among all.
 
-    Ways that use the same trees share what these say: a longer row of trees goes on from a shorter.
+    What is not listed stays where it is: where the list is poor, as on a young platform, trees that
+    know nothing of the other items cannot push these down. One array for each way; ways that use
+    the same trees share what these say: a longer row of trees goes on from a shorter.
 
     Args:
         scores: of the ranker. (users, items)
@@ -88,27 +90,52 @@ def reorder_each(
     rows = np.arange(len(scores))[:, None]
     made: dict[int, Scores] = {}
     for most in sorted({trees.listed for trees in ways}):
-        listed = _listed(signals, known, most)
+        listed, new = _listed(signals, known, most)
         start = scores[rows, listed]  # (users, listed)
         read = signals[rows, :, listed].astype(np.float32)  # (users, listed, signals)
         read[..., CONTENT] = np.take_along_axis(content, listed, axis=1)
         alike = [place for place, trees in enumerate(ways) if trees.listed == most]
         said = _said([ways[place] for place in alike], start, read)
         for place in alike:
-            best = ways[place].mixed(start, said(ways[place]))
-            best += scores.max(axis=1, keepdims=True) - best.min(axis=1, keepdims=True) + 1.0
+            wanted = ways[place].mixed(start, said(ways[place]))
             made[place] = scores.copy()
-            made[place][rows, listed] = best
+            made[place][rows, listed] = np.where(new, dealt(start, wanted, new), start)
     return [made[place] for place in range(len(ways))]
 
 
-def _listed(signals: Signals, known: sparse.csr_matrix, most: int) -> npt.NDArray[np.int64]:
-    """Catalogue rows of the items that the fixed mixture puts first. (users, listed)."""
+def dealt(scores: Scores, wanted: Scores, new: npt.NDArray[np.bool_]) -> Scores:
+    """The same scores, dealt out anew in the order of `wanted`; equals share their mean.
+
+    So that the order of a file earns nothing. (users, listed) each.
+
+    Args:
+        new: False where an item takes no part and comes out as minus infinity.
+    """
+    scores, wanted = (np.where(new, values, -np.inf) for values in (scores, wanted))
+    order = np.argsort(-wanted, axis=1)
+    ordered = np.take_along_axis(wanted, order, axis=1)
+    begins = np.ones(ordered.shape, dtype=bool)  # of runs of equals; none goes over a row's end
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=begins[:, 1:])
+    run = np.cumsum(begins.ravel()) - 1
+    falling = -np.sort(-scores, axis=1)
+    mean = np.bincount(run, weights=falling.ravel()) / np.bincount(run)
+    made = np.empty(scores.shape, dtype=np.float32)
+    np.put_along_axis(made, order, mean[run].reshape(scores.shape), axis=1)
+    return made
+
+
+def _listed(
+    signals: Signals, known: sparse.csr_matrix, most: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Catalogue rows of the items that the fixed mixture puts first, and whether each is new.
+
+    Known ones are there only where a catalogue has too few others. (users, listed) each.
+    """
     scores = listing(signals)
     scores[known.nonzero()] = -np.inf
     count = min(most, scores.shape[1])
-    best = torch.topk(torch.from_numpy(scores), count, dim=1, sorted=False).indices
-    return np.asarray(best.numpy())
+    best = torch.topk(torch.from_numpy(scores), count, dim=1, sorted=False)
+    return best.indices.numpy(), np.isfinite(best.values.numpy())
 
 
 def _said(

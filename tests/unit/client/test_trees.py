@@ -6,8 +6,9 @@ import pytest
 from scipy import sparse
 
 from isthmus.ranker import SIGNALS
+from isthmus_client.ranker_training import listing
 from isthmus_client.signals.table import CONTENT
-from isthmus_client.trees import Trees, reorder_each
+from isthmus_client.trees import Trees, dealt, reorder_each
 
 USERS, ITEMS, LISTED = 7, 30, 12
 
@@ -57,12 +58,13 @@ def test_what_trees_say_is_what_the_booster_says_of_listed_items(ways):
     made = trees.reorder(scores, signals, content, known)
     booster = lightgbm.Booster(model_str=trees.text)
     for user in range(USERS):
-        moved = np.flatnonzero(made[user] != scores[user])
-        assert moved.size == LISTED
-        read = signals[user, :, moved].copy()
-        read[:, CONTENT] = content[user, moved]
-        says = scores[user, moved] + booster.predict(read, num_iteration=trees.count)
-        np.testing.assert_allclose(np.diff(made[user, moved]), np.diff(says), atol=1e-4)
+        new = np.flatnonzero(known.toarray()[user] == 0)
+        listed = new[np.argsort(-listing(signals)[user, new])[:LISTED]]
+        read = signals[user, :, listed].copy()
+        read[:, CONTENT] = content[user, listed]
+        says = scores[user, listed] + booster.predict(read, num_iteration=trees.count)
+        places = np.sort(scores[user, listed])
+        np.testing.assert_allclose(made[user, listed[np.argsort(says)]], places, atol=1e-6)
 
 
 def test_every_tree_is_asked_once(ways, monkeypatch):
@@ -80,3 +82,22 @@ def test_every_tree_is_asked_once(ways, monkeypatch):
 
 def test_no_way_is_no_work():
     assert reorder_each((), *asked(0)) == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_places_are_dealt_in_the_order_that_is_wanted(seed):
+    random = np.random.default_rng(seed)
+    users, items = int(random.integers(0, 5)), int(random.integers(1, 12))
+    scores = random.normal(size=(users, items)).astype(np.float32)
+    wanted = random.integers(0, int(random.integers(1, 12)), size=(users, items)).astype(np.float32)
+    new = random.random((users, items)) < random.choice([0.5, 1.0])
+    made = dealt(scores, wanted, new)
+    assert np.isneginf(made[~new]).all()
+    for chosen, *row in zip(new, scores, wanted, made, strict=True):
+        before, asked_for, after = (values[chosen] for values in row)
+        falling, order = np.sort(before)[::-1], np.argsort(-asked_for, kind="stable")
+        slow = np.empty_like(before)
+        for value in np.unique(asked_for):
+            equals = np.flatnonzero(asked_for[order] == value)
+            slow[order[equals]] = falling[equals].mean(dtype=np.float64)
+        np.testing.assert_allclose(after, slow, rtol=1e-6)
