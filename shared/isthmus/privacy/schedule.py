@@ -129,7 +129,11 @@ def schedule_for(plan: PrivatePlan, users: Mapping[str, int], parameters: int) -
             platforms.
     """
     if empty := sorted(name for name, count in users.items() if count < 2):  # noqa: PLR2004
-        raise ScenarioError(f"platforms {empty} have fewer than 2 published users")
+        raise ScenarioError(
+            f"too few users for a private run: {', '.join(empty)}",
+            hint="numbers of users are published in tens, rounded down; leave a smaller platform "
+            "out with --newcomer, or in a scenario file of your own",
+        )
     shares = _shares(plan, len(users))
     rate = min(1.0, plan.batch / sum(users.values()))
     delta = min(published_delta(count) for count in users.values())

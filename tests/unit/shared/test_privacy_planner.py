@@ -11,6 +11,7 @@ from isthmus.privacy.events import Event
 from isthmus.privacy.filter import RdpFilter, plan_delta
 from isthmus.privacy.planner import USEFUL, Row, Wish, _best, noise_norm, plan, row
 from isthmus.privacy.remedies import Remedies, fewer_rounds, remedies
+from isthmus.privacy.schedule import PrivatePlan, published, schedule_for
 
 SHOP = Wish(users=3_000, rounds=300, epsilon=8, parameters=443_000, delta=3_000**-1.1)
 SMALL = Wish(users=900, rounds=60, epsilon=2, parameters=40_000)
@@ -159,3 +160,10 @@ def test_a_wish_out_of_range_is_refused(wrong, message):
 def test_a_schedule_out_of_range_is_refused(wrong):
     with pytest.raises(ScenarioError, match="expected"):
         plan(replace(SMALL, batch=900, **wrong))
+
+
+def test_a_platform_of_a_few_persons_is_named_with_what_to_do():
+    users = {"eire": published(9), "oslo": published(12), "bern": published(3)}
+    with pytest.raises(ScenarioError, match=r"too few users .*: bern, eire") as caught:
+        schedule_for(PrivatePlan("pooled", 8.0, 0), users, 100)
+    assert "--newcomer" in caught.value.hint
