@@ -43,24 +43,30 @@ class Grown:
     boosted: str
     stacked: str
     listed: int
+    on_top: bool = True
 
     def ways(self) -> tuple[Trees, ...]:
         """Every use of the boosted ones that is tried."""
-        return tuple(Trees(self.boosted, self.listed, *way) for way in WAYS)
+        return tuple(self._boosted(*way) for way in WAYS)
 
     def stacked_ways(self) -> tuple[Trees, ...]:
         """Every use of the stacked ones that is tried."""
         return tuple(
-            Trees(self.stacked, self.listed, STACKED, share, stacked=True)
+            Trees(self.stacked, self.listed, STACKED, share, stacked=True, on_top=self.on_top)
             for share in STACKED_SHARES
         )
 
     def cautious(self) -> Trees:
         """For a platform that cannot choose."""
-        return Trees(self.boosted, self.listed, *CAUTIOUS)
+        return self._boosted(*CAUTIOUS)
+
+    def _boosted(self, count: int, share: float) -> Trees:
+        return Trees(self.boosted, self.listed, count, share, on_top=self.on_top)
 
 
-def grow(ranker: SharedRanker, examples: Examples, *, listed: int, seed: int) -> Grown | None:
+def grow(
+    ranker: SharedRanker, examples: Examples, *, listed: int, seed: int, on_top: bool = True
+) -> Grown | None:
     """Grow trees around a ranker on a platform's examples.
 
     Args:
@@ -68,6 +74,7 @@ def grow(ranker: SharedRanker, examples: Examples, *, listed: int, seed: int) ->
         examples: with the signal of the encoder that the ranker reads.
         listed: hard candidates of an example; as many are ordered in serving.
         seed: draws the examples' negatives and the trees' parts of rows and signals.
+        on_top: where listed items stand; see `Trees`.
 
     Returns:
         None where no example teaches an order.
@@ -82,6 +89,7 @@ def grow(ranker: SharedRanker, examples: Examples, *, listed: int, seed: int) ->
         lightgbm.train(_gentle(seed), boosted, BOOSTED).model_to_string(),
         lightgbm.train(_bold(seed), stacked, STACKED).model_to_string(),
         listed,
+        on_top,
     )
 
 

@@ -69,12 +69,16 @@ def fit_ranker(
     return FittedRanker(ranker, tuple(keeper.curve), keeper.best)
 
 
+LISTERS = 1000  # users behind a list that is better than the ranker's own first places
+
+
 def with_trees(trainer: RankerTrainer, model: RankerModel, *, seed: int) -> RankerModel:
     """The model with trees of the platform's own on top, used in the way that ranks best.
 
     Where the tuning users are too few to choose by, a cautious use of the boosted trees is taken
     (experiments, "Trees on top of the release"). Stacked trees have to be surely better
-    (`sure_gain`), and so has the ranker without any.
+    (`sure_gain`), and so has the ranker without any. With fewer than `LISTERS` users listed items
+    are dealt out in the places that they had; otherwise they stand above all others.
 
     Args:
         trainer: the platform's examples and tuning users, around the model's encoder.
@@ -84,7 +88,13 @@ def with_trees(trainer: RankerTrainer, model: RankerModel, *, seed: int) -> Rank
         The model is not changed; the windows after training are read by the judge alone.
     """
     data, listed = trainer.data.examples, trainer.data.settings.hard
-    grown = grow(model.ranker, trainer.examples.first(data.whole), listed=listed, seed=seed)
+    grown = grow(
+        model.ranker,
+        trainer.examples.first(data.whole),
+        listed=listed,
+        seed=seed,
+        on_top=data.workspace.sequences.training_users.size >= LISTERS,
+    )
     if grown is None:
         return model
     if trainer.judge.signals.task.users.size < FEWEST:

@@ -32,6 +32,9 @@ class Trees:
         count: how many of them are used, from the first.
         share: how much of what they say counts.
         stacked: they read the ranker's score and say all; otherwise they add to it.
+        on_top: listed items stand above all others, or are dealt out anew in the places that they
+            had. The mixture is a poor list where few users stand behind its signals; where many do
+            it keeps out what the ranker is wrong about.
 
     Guarantees:
         A function of the platform's events without any noise: it is no parameter of a shared
@@ -43,12 +46,30 @@ class Trees:
     count: int
     share: float
     stacked: bool = False
+    on_top: bool = True
 
     def reorder(
         self, scores: Scores, signals: Signals, content: Scores, known: sparse.csr_matrix
     ) -> Scores:
         """Scores with each user's listed items in a new order, as `reorder_each`."""
         return reorder_each((self,), scores, signals, content, known)[0]
+
+    def placed(
+        self, scores: Scores, start: Scores, said: Said, new: npt.NDArray[np.bool_]
+    ) -> Scores:
+        """New scores of listed items, above all others or in their old places. (users, listed).
+
+        Args:
+            scores: of the ranker. (users, items)
+            start: of the ranker for the listed. (users, listed)
+            said: by the trees. (users, listed)
+            new: False where an item stays as it is, if places are dealt. (users, listed)
+        """
+        best = self.mixed(start, said)
+        if not self.on_top:
+            return np.where(new, dealt(start, best, new), start)
+        best += scores.max(axis=1, keepdims=True) - best.min(axis=1, keepdims=True) + 1.0
+        return best
 
     def mixed(self, start: Scores, said: Said) -> Scores:
         """What the ranker and the trees say, together. (users, listed).
@@ -71,11 +92,9 @@ def reorder_each(
     content: Scores,
     known: sparse.csr_matrix,
 ) -> list[Scores]:
-    """Scores with each user's listed items in a new order, in the places that they had among all.
+    """Scores with each user's listed items in a new order; one array for each way.
 
-    What is not listed stays where it is: where the list is poor, as on a young platform, trees that
-    know nothing of the other items cannot push these down. One array for each way; ways that use
-    the same trees share what these say: a longer row of trees goes on from a shorter.
+    Ways that use the same trees share what these say: a longer row of trees goes on from a shorter.
 
     Args:
         scores: of the ranker. (users, items)
@@ -97,9 +116,8 @@ def reorder_each(
         alike = [place for place, trees in enumerate(ways) if trees.listed == most]
         said = _said([ways[place] for place in alike], start, read)
         for place in alike:
-            wanted = ways[place].mixed(start, said(ways[place]))
             made[place] = scores.copy()
-            made[place][rows, listed] = np.where(new, dealt(start, wanted, new), start)
+            made[place][rows, listed] = ways[place].placed(scores, start, said(ways[place]), new)
     return [made[place] for place in range(len(ways))]
 
 

@@ -9,6 +9,7 @@ from planted_rule import RuleWorld, everyone_trains, rule_workspace
 from isthmus.border import split
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.ranker import RankerConfig, initial_ranker
+from isthmus_client import ranker_fitting
 from isthmus_client.boosting import CAUTIOUS
 from isthmus_client.mixing import FEWEST
 from isthmus_client.ranker_fitting import at_home, fit_ranker, with_trees
@@ -119,6 +120,15 @@ def test_where_few_can_judge_the_trees_are_used_with_caution():
     trees = with_trees(trainer, model_of(trainer), seed=0).trees
     assert trees is not None
     assert (trees.count, trees.share, trees.stacked) == (*CAUTIOUS, False)
+
+
+@pytest.mark.parametrize("listers", [100, 101])
+def test_a_list_that_few_users_stand_behind_pushes_nothing_down(monkeypatch, ruled, listers):
+    monkeypatch.setattr(ranker_fitting, "LISTERS", listers)
+    assert ruled.data.workspace.sequences.training_users.size == 100
+    trees = with_trees(ruled, model_of(ruled), seed=0).trees
+    assert trees is not None
+    assert trees.on_top == (listers == 100)
 
 
 def test_without_examples_no_trees_grow():
