@@ -97,7 +97,7 @@ def run_trial(
             lambda: measure_days(
                 workspace,
                 RankerModel(encoder, release.ranker_module()),
-                _recipe(workspace, encoder, settings),
+                _recipe(workspace, encoder, settings, alone=release.ranker is None),
                 everyone=True,
                 with_users=STRONG,
                 most=settings.ranked,
@@ -135,7 +135,15 @@ def _timed(seconds: dict[str, float], name: str, work: Callable[[], Value]) -> V
     return value
 
 
-def _recipe(workspace: Workspace, encoder: SharedEncoder, settings: TrialSettings) -> Recipe:
+def _recipe(
+    workspace: Workspace, encoder: SharedEncoder, settings: TrialSettings, *, alone: bool
+) -> Recipe:
+    """How the platform's own model is trained.
+
+    Args:
+        alone: whether the release brings no ranker; what stands in comes with the installation, so
+            that the platform's own model may start from it too.
+    """
     timed = workspace.platform.histories.timed
     return Recipe(
         encoder.config,
@@ -145,7 +153,7 @@ def _recipe(workspace: Workspace, encoder: SharedEncoder, settings: TrialSetting
         settings.patience,
         settings.seed,
         settings.sasrec,
-        ranker_start="public" if timed else "mixture",
+        ranker_start="public" if alone and timed else "mixture",
     )
 
 

@@ -34,7 +34,8 @@ class TrainingPlan:
         patience: rounds, or passes alone, without a better validation before training stops.
         private: the federation under differential privacy, which has rounds of its own kind; None
             = without.
-        ranker_start: where every ranker's training starts, federated, alone and pooled.
+        ranker_start: where every ranker's training starts, federated, alone and pooled. That of a
+            private run's rankers, all fitted at home, is the stand-in where times are real.
         stand_in: what a release has where no ranker is federated.
     """
 
@@ -114,10 +115,11 @@ def plan_for(
         timed: whether times are real; a ranker that learned from trends is no start without them.
     """
     stand_in: RankerStart = "mixture" if embedded else "public"
+    alone = timed and options.privacy != "none"  # no ranker is federated
     plan = TrainingPlan(
         seed=options.seed,
         encoder=EncoderConfig(content=content),
-        ranker_start=stand_in if timed else "mixture",
+        ranker_start=stand_in if alone else "mixture",
         stand_in=stand_in,
     )
     if options.quick:
