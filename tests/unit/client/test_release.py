@@ -11,7 +11,6 @@ from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import DataInvalidError
 from isthmus.parameters import Shared
 from isthmus.ranker import RankerConfig, initial_ranker
-from isthmus.ranker_public import public_ranker
 from isthmus_client.release import (
     ENCODER_NAME,
     TextEncoderName,
@@ -93,16 +92,6 @@ def test_a_file_of_other_numbers_is_damage(encoder, tmp_path):
     with pytest.raises(DataInvalidError, match="float64"):
         load_release(tmp_path)
     assert (tmp_path / ENCODER_NAME).is_file()
-
-
-def test_the_public_ranker_stands_in_where_a_release_has_none(encoder, tmp_path):
-    alone = written(encoder, tmp_path)
-    own = split(initial_ranker(RankerConfig(), 1))[0]
-    made = [split(each.ranker_module())[0] for each in (alone, replace(alone, ranker=own))]
-    assert [each.fingerprint() for each in made] == [
-        split(public_ranker())[0].fingerprint(),
-        own.fingerprint(),
-    ]
 
 
 def test_a_release_is_named_by_both_its_parts(encoder, tmp_path):
