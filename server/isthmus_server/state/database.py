@@ -7,6 +7,8 @@ PostgreSQL: a row that is read in order to be changed is locked first.
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from isthmus_server.state.faults import fault
 
 WAIT_S: Final = 15  # for another process's transaction
 _CONNECT_S: Final = 10
+_PAUSE_S: Final = 0.01
 _WRITES: Final = "isthmus_writes"
 
 
@@ -110,13 +113,31 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we begin transactions ourselves
     cursor = connection.cursor()
     try:
-        (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
-        if mode != "wal":
-            cursor.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(cursor)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
     finally:
         cursor.close()
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Turn the write-ahead log on. SQLite waits for nobody here, so that we do."""
+    until = time.monotonic() + WAIT_S
+    while not _write_ahead_once(cursor, last=time.monotonic() > until):
+        time.sleep(_PAUSE_S)
+
+
+def _write_ahead_once(cursor: sqlite3.Cursor, *, last: bool) -> bool:
+    """Whether it is on now; where another process is about it, an error the last time."""
+    try:
+        (mode,) = cursor.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            cursor.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError as error:
+        if last or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        return False
+    return True
 
 
 def _begin_sqlite(connection: Connection) -> None:
