@@ -12,6 +12,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Final, Literal
 
+from safetensors import SafetensorError
 from safetensors.torch import load
 
 from isthmus.errors import DataInvalidError
@@ -35,7 +36,7 @@ def public_ranker() -> SharedRanker:
     ranker = initial_ranker(RankerConfig(), seed=0)
     try:
         ranker.load_state_dict(load(resources.files("isthmus").joinpath(FILE).read_bytes()))
-    except Exception as error:
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise DataInvalidError(
             f"the public ranker {FILE} cannot be read: {error}", hint="install Isthmus again"
         ) from error

@@ -32,7 +32,7 @@ from isthmus_simulations.job import Clock, Job
 from isthmus_simulations.newcomer import recipe_of
 from isthmus_simulations.newcomer_cells import CELL, SIZES, Cell, CellSize
 from isthmus_simulations.options import SimulationOptions
-from isthmus_simulations.plan import plan_for
+from isthmus_simulations.plan import plan_of
 from isthmus_simulations.rankers import federate_release
 from isthmus_simulations.run_folder import configuration
 from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
@@ -122,13 +122,7 @@ def _cell(
     if (found := _read(folder / CELL, identity)) is not None:
         return found
     _claim(folder, digest(begun.encode()))
-    width = prepared.platforms[0].vectors.shape[1]
-    plan = plan_for(
-        options,
-        content=width,
-        embedded=prepared.embedded,
-        timed=prepared.split_kind == "time",
-    )
+    plan = plan_of(options, prepared)
     mine = options.model_copy(update={"out": folder})
     job = Job(mine, plan, progress, Stages(folder / "stages"), Clock())
     cell = _compute(job, replace(recipe_of(plan), sasrec=grid.sasrec), identity, prepared)

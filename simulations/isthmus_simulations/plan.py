@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 from isthmus.encoder import EncoderConfig
 from isthmus.messages import RoundPlan
@@ -101,6 +101,30 @@ class TrainingPlan:
         plain = asdict(replace(self, optimiser=FedAvg(), aggregation=Mean()))
         combining = self.aggregation.settings()
         return {**plain, "optimiser": self.optimiser.settings(), "aggregation": combining}
+
+
+class Given(Protocol):
+    """What a plan has to know of a scenario's platforms; the arguments of `plan_for`."""
+
+    @property
+    def content(self) -> int:
+        """Width of the content vectors."""
+        ...
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the public ranker learned from a platform's shop."""
+        ...
+
+    @property
+    def timed(self) -> bool:
+        """Whether times are real."""
+        ...
+
+
+def plan_of(options: SimulationOptions, given: Given) -> TrainingPlan:
+    """The training plan that the options ask for, on these platforms."""
+    return plan_for(options, content=given.content, embedded=given.embedded, timed=given.timed)
 
 
 def plan_for(

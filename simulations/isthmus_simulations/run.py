@@ -16,7 +16,7 @@ from isthmus_simulations.job import Clock, Job
 from isthmus_simulations.newcomer import report_newcomer
 from isthmus_simulations.options import SimulationOptions
 from isthmus_simulations.outcome import Outcome, publish
-from isthmus_simulations.plan import plan_for
+from isthmus_simulations.plan import plan_of
 from isthmus_simulations.platform_report import report_platform
 from isthmus_simulations.rankers import Rankers, train_rankers
 from isthmus_simulations.results import Newcomer, PlatformResults, Results
@@ -51,13 +51,7 @@ def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results
             encoder=options.encoder,
             progress=progress,
         )
-    width = prepared.platforms[0].vectors.shape[1]
-    plan = plan_for(
-        options,
-        content=width,
-        embedded=prepared.embedded,
-        timed=prepared.split_kind == "time",
-    )
+    plan = plan_of(options, prepared)
     job = Job(options, plan, progress, Stages(options.out / "stages"), clock)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # platforms run in parallel; within one, sums keep their order

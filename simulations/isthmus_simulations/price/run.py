@@ -13,7 +13,7 @@ from isthmus.errors import ResumeError
 from isthmus.files import digest
 from isthmus.progress import Progress
 from isthmus_simulations.outcome import versions
-from isthmus_simulations.plan import plan_for
+from isthmus_simulations.plan import plan_of
 from isthmus_simulations.price.analysis import analyse
 from isthmus_simulations.price.cells import CellFacts, Run, grid
 from isthmus_simulations.price.options import PriceOptions
@@ -77,7 +77,7 @@ def tasks_of(options: PriceOptions, inputs: Sequence[Input]) -> tuple[CellTask, 
 
 def _task(options: PriceOptions, given: Input, run: Run, code: str) -> CellTask:
     simulation = options.simulation(given.asked, run, options.out)
-    plan = plan_for(simulation, content=given.content, embedded=given.embedded, timed=given.timed)
+    plan = plan_of(simulation, given)
     deciding = {
         "cell": run.name,
         "max_users": options.max_users,

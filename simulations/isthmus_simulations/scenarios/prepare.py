@@ -58,6 +58,16 @@ class Prepared:
     embedded: bool
     warnings: tuple[str, ...]
 
+    @property
+    def content(self) -> int:
+        """Width of the content vectors."""
+        return int(self.platforms[0].vectors.shape[1])
+
+    @property
+    def timed(self) -> bool:
+        """Whether the split is by the clock."""
+        return self.split_kind == "time"
+
 
 def prepare(
     scenario: Scenario,

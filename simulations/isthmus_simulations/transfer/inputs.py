@@ -99,10 +99,10 @@ def _prepare(
         name=scenario.name,
         asked=asked,
         folders=folders,
-        content=int(prepared.platforms[0].vectors.shape[1]),
+        content=prepared.content,
         data=data_digest(prepared.platforms),
         embedded=prepared.embedded,
-        timed=prepared.split_kind == "time",
+        timed=prepared.timed,
         warnings=_warnings(scenario, prepared),
     )
 

@@ -12,7 +12,7 @@ from isthmus.errors import ResumeError
 from isthmus.files import digest
 from isthmus.progress import Progress
 from isthmus_simulations.outcome import versions
-from isthmus_simulations.plan import plan_for
+from isthmus_simulations.plan import plan_of
 from isthmus_simulations.transfer.analysis import analyse
 from isthmus_simulations.transfer.facts import Cell
 from isthmus_simulations.transfer.folder import JSON, PAGE, TABLE, own
@@ -113,8 +113,7 @@ def _tasks(
 def _task(
     options: TransferOptions, given: Input, seed: int, store: CellStore, code: str
 ) -> CellTask:
-    asked = options.simulation(given.asked, seed, options.out)
-    plan = plan_for(asked, content=given.content, embedded=given.embedded, timed=given.timed)
+    plan = plan_of(options.simulation(given.asked, seed, options.out), given)
     mark = identity(given.name, options.deciding, plan, given.data, code)
     name = f"{given.name}-{seed}-{_short(mark)}"
     return CellTask(
