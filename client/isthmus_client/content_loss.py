@@ -77,7 +77,7 @@ def training_queries(
     gaps = torch.from_numpy(batch.gaps).to(content.device)
     wanted = torch.from_numpy(np.flatnonzero(at)).to(content.device)
     with torch.autocast(content.device.type, torch.bfloat16, enabled=bfloat16):
-        embedded = events.spread(shared.event(rows))  # (users, seq, dim)
+        embedded = events.spread(shared.events(rows))  # (users, seq, dim)
         user = shared.attend(embedded, behaviours, gaps).flatten(0, 1).to(content)
     # Padding lies behind the events, so no wanted position's sum has any in it.
     history = decay_in_place(events.spread(rows)).flatten(0, 1)

@@ -46,9 +46,9 @@ MinimumOption = Annotated[
 EncoderOption = Annotated[
     str | None,
     text(
-        "Shapes of the encoder: content, dim, layers, heads, expansion, max_events.",
+        "Shapes of the encoder: content, dim, layers, heads, expansion, max_events, adapter_width.",
         metavar="KEY=N,...",
-        default="384, 64, 2, 2, 2, 50",
+        default="384, 64, 2, 2, 2, 50, all; in a private run 64",
         panel=TRAINING,
     ),
 ]

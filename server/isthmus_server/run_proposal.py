@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from isthmus.encoder_config import tensor_shapes
+from isthmus.encoder_config import EncoderConfig, default_encoder, tensor_shapes
 from isthmus.errors import MessageRefusedError, NotApprovedError, ScenarioError
 from isthmus.federation_contract import FederationContract, contract_from
 from isthmus.federation_contract_rules import LEAST_SECURE
@@ -85,10 +86,11 @@ def draft(state: State, request: RunRequest) -> Proposal:
     """
     rows = _members(state, request)
     users = _users(rows, request)
-    size = _size(request)
-    private = None if request.privacy == "none" else planned_privacy(request, users, size)
+    encoder = _encoder(state, request)
+    private = None if request.privacy == "none" else planned_privacy(request, users, _size(encoder))
     try:
-        contract = contract_from(_values(state, request, rows, users, private))
+        values = _values(state, request, rows, users, private)
+        contract = contract_from(values | {"encoder": encoder})
         server_config(contract)
     except MessageRefusedError as error:
         raise ScenarioError(str(error), hint=error.hint) from error
@@ -156,15 +158,19 @@ def _fact(row: PlatformRow) -> int | None:
     return published(told) if type(told) is int and told > 0 else None
 
 
-def _size(request: RunRequest) -> int:
-    shapes = tensor_shapes(request.encoder)
-    size = 0
-    for shape in shapes.values():
-        count = 1
-        for length in shape:
-            count *= length
-        size += count
-    return size
+def _encoder(state: State, request: RunRequest) -> EncoderConfig:
+    """Shapes: as asked for, else those of the release to go on from, else the defaults."""
+    if request.encoder is not None:
+        return request.encoder
+    release = state.releases.get(request.release) if request.release else None
+    run = state.runs.get(release.run) if release is not None else None
+    if run is not None:
+        return FederationContract.from_bytes(run.contract).encoder
+    return default_encoder(private=request.privacy != "none")
+
+
+def _size(encoder: EncoderConfig) -> int:
+    return sum(math.prod(shape) for shape in tensor_shapes(encoder).values())
 
 
 def _values(
@@ -180,7 +186,6 @@ def _values(
     values: dict[str, Any] = {
         "run": run,
         "name": request.name or run,
-        "encoder": request.encoder,
         "text_encoder": request.text_encoder,
         "seed": request.seed,
         "rounds": request.rounds or _ROUNDS,

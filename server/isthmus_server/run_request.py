@@ -25,7 +25,8 @@ class RunRequest(BaseModel):
         name: what people call it; "" = the id.
         members: platforms; none named = all that are approved.
         users: published numbers of training users by platform; the others' are as they told.
-        encoder: shapes; what is not named has the default.
+        encoder: shapes; what is not named has the default. None = those of `release`, else the
+            defaults, which in a private run have narrow adapters.
         text_encoder: fingerprint of the frozen text encoder that all must use; "" = not checked.
         release: id of a release to go on from; "" = a new encoder, from the seed.
         rounds: None = 12, or 100 in a private run.
@@ -45,7 +46,7 @@ class RunRequest(BaseModel):
     name: str = Field(default="", max_length=200)
     members: tuple[str, ...] = ()
     users: Mapping[str, Annotated[int, Field(ge=0)]] = {}
-    encoder: EncoderConfig = EncoderConfig()
+    encoder: EncoderConfig | None = None
     text_encoder: str = ""
     release: str = ""
     seed: int = Field(default=7, ge=0, lt=2**31)

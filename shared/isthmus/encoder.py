@@ -81,13 +81,13 @@ class SharedEncoder(SharedModule):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         self.config = config
-        self.event = nn.Linear(config.content, config.dim)
+        self.event = nn.Linear(config.read, config.dim)
         self.behaviour = Table(len(BEHAVIOURS) + 1, config.dim)
         self.gap = Table(GAP_BUCKETS, config.dim)
         self.position = Table(config.max_events, config.dim)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.dim)
-        self.item = nn.Linear(config.content, config.dim, bias=False)
+        self.item = nn.Linear(config.read, config.dim, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(math.log(config.prior_scale)))
 
     def users(self, content: Tensor, behaviours: Tensor, gaps: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class SharedEncoder(SharedModule):
         Returns:
             User representations; at a padded position they are meaningless. (batch, seq, dim)
         """
-        return self.attend(self.event(content), behaviours, gaps)
+        return self.attend(self.events(content), behaviours, gaps)
 
     def attend(self, events: Tensor, behaviours: Tensor, gaps: Tensor) -> Tensor:
         """`f` from events that `event` has embedded already, as training does once for each item.
@@ -117,9 +117,13 @@ class SharedEncoder(SharedModule):
             hidden = block(hidden)
         return self.norm(hidden)  # type: ignore[no-any-return]  # nn.Module's call is untyped
 
+    def events(self, content: Tensor) -> Tensor:
+        """Events as `attend` takes them. (*shape, content) -> (*shape, dim)."""
+        return self.event(content[..., : self.config.read])  # type: ignore[no-any-return]  # nn.Module's call is untyped
+
     def items(self, content: Tensor) -> Tensor:
         """`g` of items. (items, content) -> (items, dim)."""
-        return self.item(content)  # type: ignore[no-any-return]  # nn.Module's call is untyped
+        return self.item(content[..., : self.config.read])  # type: ignore[no-any-return]  # nn.Module's call is untyped
 
     @property
     def scale(self) -> Tensor:
@@ -141,7 +145,8 @@ def initial_encoder(config: EncoderConfig, seed: int) -> SharedEncoder:
         for module in encoder.modules():
             _initialise(module, random)
         # Unit-norm content has entries near content^-0.5; this gives hidden entries near 1.
-        encoder.event.weight.normal_(std=1.0, generator=random)
+        std = math.sqrt(config.content / config.read)
+        encoder.event.weight.normal_(std=std, generator=random)
         encoder.item.weight.zero_()
         encoder.log_scale.fill_(math.log(config.prior_scale))
     return encoder

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 
 from isthmus.behaviours import BEHAVIOURS
 
+PRIVATE_ADAPTER_WIDTH: Final = 64  # of 384 numbers
 GAP_BUCKETS: Final = 16  # log2 buckets of seconds to the previous event; 0 = first event or untimed
 
 Shape = tuple[int, ...]
@@ -31,6 +32,8 @@ class EncoderConfig:
         expansion: width of a block's feed-forward part, in multiples of `dim`.
         max_events: events of a history that the encoder reads, the latest ones.
         prior_scale: starting sharpness of the prior's cosine in the softmax.
+        adapter_width: leading numbers of a content vector that both adapters read, so that fewer
+            parameters carry noise; None = all. The prior reads all in any case.
     """
 
     # How pydantic reads it from outside: no other field.
@@ -43,6 +46,24 @@ class EncoderConfig:
     expansion: int = 2
     max_events: int = 50
     prior_scale: float = 5.0
+    adapter_width: int | None = None
+
+    @property
+    def read(self) -> int:
+        """Width of what both adapters read of a content vector."""
+        return self.content if self.adapter_width is None else self.adapter_width
+
+
+def default_encoder(content: int = 384, *, private: bool) -> EncoderConfig:
+    """The shapes of a run that names none.
+
+    Args:
+        content: width of the content vectors.
+        private: whether every parameter carries noise; then the adapters read less, see
+            docs/experiments.md, "Narrow adapters where there is noise".
+    """
+    narrow = min(PRIVATE_ADAPTER_WIDTH, content)
+    return EncoderConfig(content=content, adapter_width=narrow if private else None)
 
 
 def encoder_sha256(config: EncoderConfig) -> str:
@@ -55,12 +76,12 @@ def tensor_shapes(config: EncoderConfig) -> dict[str, Shape]:
     """Name and shape of every tensor that `isthmus.encoder.initial_encoder` has, sorted by name."""
     dim = config.dim
     shapes: dict[str, Shape] = {
-        **_linear("event", config.content, dim),
+        **_linear("event", config.read, dim),
         "behaviour.weight": (len(BEHAVIOURS) + 1, dim),
         "gap.weight": (GAP_BUCKETS, dim),
         "position.weight": (config.max_events, dim),
         **_norm("norm", dim),
-        "item.weight": (dim, config.content),
+        "item.weight": (dim, config.read),
         "log_scale": (),
     }
     for number in range(config.layers):

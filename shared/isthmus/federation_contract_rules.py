@@ -65,6 +65,9 @@ def _shape_problems(contract: FederationContract) -> Problems:
         found.append(("encoder.layers", f"is {encoder.layers}, must be 0 to 64"))
     if not (math.isfinite(encoder.prior_scale) and encoder.prior_scale > 0):
         found.append(("encoder.prior_scale", "must be finite and above 0"))
+    if not 1 <= encoder.read <= encoder.content:
+        what = f"is {encoder.adapter_width}, must be 1 to encoder.content"
+        found.append(("encoder.adapter_width", what))
     if found:
         return found
     if encoder.dim % encoder.heads:

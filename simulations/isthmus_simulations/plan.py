@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
-from isthmus.encoder import EncoderConfig
+from isthmus.encoder_config import EncoderConfig, default_encoder
 from isthmus.messages import RoundPlan
 from isthmus.privacy.schedule import PrivatePlan
 from isthmus.ranker_public import RankerStart
@@ -142,7 +142,7 @@ def plan_for(
     alone = timed and options.privacy != "none"  # no ranker is federated
     plan = TrainingPlan(
         seed=options.seed,
-        encoder=EncoderConfig(content=content),
+        encoder=default_encoder(content, private=options.privacy != "none"),
         ranker_start=stand_in if alone else "mixture",
         stand_in=stand_in,
     )

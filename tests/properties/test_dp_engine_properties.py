@@ -1,11 +1,13 @@
 """The engine's clipped sum is that of a loop over users, and no user moves it by more than C."""
 
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from private_cases import (
+    CONFIG,
     TOLERANCE,
     assert_same,
     clipped_by_hand,
@@ -29,13 +31,18 @@ NORMS = st.sampled_from([1e-3, 0.7, 3.0, 1e4])
 
 @st.composite
 def problems(draw):
-    """Encoder, batch, content and negatives of any shape; items are often repeated."""
+    """Encoder, batch, content and negatives of any shape; items are often repeated.
+
+    The adapters read all of the content or its leading numbers alone.
+    """
     seed, dtype, items = draw(SEEDS), draw(DTYPES), draw(st.integers(1, 12))
     users = draw(st.integers(1, 10))
     empty = draw(st.sets(st.integers(0, users - 1), max_size=3))
     batch = drawn_batch(users, items, seed, longest=draw(st.integers(1, 9)), empty=empty)
     negatives = drawn_negatives(items, draw(st.integers(1, 20)), seed)
-    return drawn_encoder(seed, dtype), batch, drawn_content(items, seed, dtype), negatives
+    config = replace(CONFIG, adapter_width=draw(st.sampled_from([None, 1, 4])))
+    encoder = drawn_encoder(seed, dtype, config)
+    return encoder, batch, drawn_content(items, seed, dtype), negatives
 
 
 @given(problem=problems(), clipping_norm=NORMS, cost=st.sampled_from([0.0, 24.0, 1e9]))

@@ -29,6 +29,7 @@ ENCODERS = st.builds(
     expansion=st.integers(1, 4),
     max_events=st.integers(1, 9),
     prior_scale=st.floats(0.1, 50),
+    adapter_width=st.none() | st.just(1),
 )
 NAMES = st.lists(
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,20}", fullmatch=True),

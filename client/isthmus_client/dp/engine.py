@@ -118,11 +118,12 @@ class _ContentStep:
         events = Distinct.of(batch.items.clip(min=0), device)
         rows = self._content_of("rows", events.rows)  # (different items, content)
         spread = self._content_of("spread", events.rows[events.place])  # (users, seq, content)
-        products = inner(spread)
+        read = encoder.config.read
+        products = inner(spread[..., :read])
         signals: list[Tensor] = []
         with recorded(encoder, len(batch.items), self.scratch) as tape:
             with torch.no_grad():
-                embedded = events.spread(encoder.event.forward(rows))
+                embedded = events.spread(encoder.event.forward(rows[:, :read]))
             behaviours = torch.from_numpy(batch.behaviours).to(device)
             gaps = torch.from_numpy(batch.gaps).to(device)
             user = encoder.attend(tape.tap(embedded, signals.append), behaviours, gaps)
@@ -135,9 +136,10 @@ class _ContentStep:
         found = tape.backward([query], [side.query])
         shape = user.shape[:2]
         scale = side.query.new_zeros(len(flat)).index_copy_(0, positions.place, side.scale)
-        found += self._events(signals.pop(), products, rows, events.place)
+        found += self._events(signals.pop(), products, rows[:, :read], events.place)
         if item := self._trained("item.weight"):
-            found += linear(item, user.detach(), side.pull.view(*shape, -1), self.scratch)
+            pull = side.pull.view(*shape, read)
+            found += linear(item, user.detach(), pull, self.scratch)
         if self._trained("log_scale"):
             found.append(Kept("log_scale", scale.view(shape).sum(dim=1, keepdim=True)))
         return found

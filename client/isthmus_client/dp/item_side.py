@@ -3,8 +3,9 @@
 The logits of a position are products of `v = W'h + s q` with the candidates' content (`h` the
 user's representation, `W` the item adapter, `q` the prior's query, `s` its sharpness). The
 gradient by `v` is `a = sum_j (p_j - y_j) x_j`, from which all else follows: `W a` is the gradient
-by `h`, the outer product of `h` and `a` that by `W`, and `<q, a>` that by `s`. No table of
-(positions, candidates) outlives its block.
+by `h`, the outer product of `h` and `a` that by `W`, and `<q, a>` that by `s`. Only what `W` reads
+of `a` is computed: `s <q, a>` is what remains of `sum_j (p_j - y_j) logit_j = <v, a>` without
+`<h, W a>`. No table of (positions, candidates) outlives its block.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 BLOCK = 512  # positions scored at once
+LOWEST = -1e30  # a logit whose product with a share of zero is zero
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class ItemSide:
     Attributes:
         query: by the user's representation. (positions, dim)
         scale: by the logarithm of the prior's sharpness. (positions,)
-        pull: `a`, zero where there is no loss. (users * seq, content)
+        pull: what `W` reads of `a`, zero where there is no loss. (users * seq, read)
     """
 
     query: Tensor
@@ -76,7 +78,7 @@ class Sweep:
     """Scores blocks of positions.
 
     Args:
-        weight: the item adapter `W`. (dim, content)
+        weight: the item adapter `W`; it may read leading numbers alone. (dim, read)
         scale: the prior's sharpness, a scalar.
         content: of the catalogue. (items, content)
     """
@@ -86,8 +88,10 @@ class Sweep:
     ) -> None:
         self._weight, self._scale = weight, scale
         self._content, self._negatives = content, negatives
-        self._logits = content.new_empty(BLOCK, len(negatives.rows))
-        self._wide = [content.new_empty(BLOCK, content.shape[1]) for _ in range(4)]
+        self._read = weight.shape[1]
+        self._logits = [content.new_empty(BLOCK, len(negatives.rows)) for _ in range(2)]
+        self._wide = [content.new_empty(BLOCK, content.shape[1]) for _ in range(2)]
+        self._narrow = content.new_empty(BLOCK, self._read)
 
     def __call__(self, users: Tensor, history: Tensor, positions: Positions) -> ItemSide:
         """Gradients of the weighted losses.
@@ -100,44 +104,51 @@ class Sweep:
         for start in range(0, len(users), BLOCK):
             part = slice(start, start + BLOCK)
             place, target = positions.place[part], positions.target[part]
-            prior, *wide = (buffer[: len(place)] for buffer in self._wide)
-            torch.index_select(history, 0, place, out=prior)
-            prior.div_(torch.linalg.vector_norm(prior, dim=1, keepdim=True).clamp_min_(1e-12))
-            pull = self._pull(users[part], prior, target, positions.weight[part], *wide)
+            at = self._at(users[part], history, place)
+            slope, pull = self._pull(at, target, positions.weight[part])
             torch.mm(pull, self._weight.T, out=query[part])
-            history.index_copy_(0, place, pull)
-            scale[part] = self._scale * prior.mul_(pull).sum(dim=1)
+            history[:, : self._read].index_copy_(0, place, pull)
+            scale[part] = slope - torch.linalg.vecdot(users[part], query[part])
         if len(users) < len(history):
             idle = torch.ones(len(history), dtype=torch.bool, device=history.device)
             idle[positions.place] = False
             history.index_fill_(0, idle.nonzero().squeeze(1), 0.0)
-        return ItemSide(query, scale, history)
+        return ItemSide(query, scale, history[:, : self._read])
 
-    def _pull(
-        self,
-        users: Tensor,
-        prior: Tensor,
-        target: Tensor,
-        weight: Tensor,
-        query: Tensor,
-        wanted: Tensor,
-        pull: Tensor,
-    ) -> Tensor:
-        """`a` of a block, in `pull`; the last three are buffers. (block, content)."""
-        torch.addmm(prior, users, self._weight, beta=float(self._scale), out=query)
-        torch.index_select(self._content, 0, target, out=wanted)
-        right = torch.mul(query, wanted, out=pull).sum(dim=1)
-        wrong = torch.mm(query, self._negatives.content.T, out=self._logits[: len(query)])
+    def _at(self, users: Tensor, history: Tensor, place: Tensor) -> Tensor:
+        """`v` of a block, in a buffer. (block, content)."""
+        found = torch.index_select(history, 0, place, out=self._wide[0][: len(place)])
+        length = torch.linalg.vector_norm(found, dim=1, keepdim=True).clamp_min_(1e-12)
+        found.mul_(self._scale / length)
+        found[:, : self._read].addmm_(users, self._weight)
+        return found
+
+    def _pull(self, at: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """`<v, a>`, and what `W` reads of `a`, of a block. (block,) and (block, read).
+
+        Args:
+            at: `v`. (block, content)
+        """
+        wrong, share = (buffer[: len(at)] for buffer in self._logits)
+        wanted = torch.index_select(self._content, 0, target, out=self._wide[1][: len(at)])
+        right = torch.linalg.vecdot(at, wanted)
+        torch.mm(at, self._negatives.content.T, out=wrong)
         self._leave_out_hits(wrong, target)
         highest = wrong.amax(dim=1)
-        torch.softmax(wrong, dim=1, out=wrong)  # among the negatives
-        log_sum = highest - wrong.amax(dim=1).log()  # of the negatives' exponentials
-        missed = torch.sigmoid(log_sum - right)  # the negatives' share among all candidates
-        torch.mm(wrong, self._negatives.content, out=pull)
-        pull.sub_(wanted).mul_((weight * missed).unsqueeze(1))
+        torch.softmax(wrong, dim=1, out=share)  # among the negatives
+        log_sum = highest - share.amax(dim=1).log()  # of the negatives' exponentials
+        missed = weight * torch.sigmoid(log_sum - right)  # by the negatives' share among all
+        pull = self._narrow[: len(at)]
+        torch.mm(share, self._negatives.content[:, : self._read], out=pull)
+        pull.sub_(wanted[:, : self._read]).mul_(missed.unsqueeze(1))
+        # A left-out logit of minus infinity has a share of zero.
+        expected = share.mul_(wrong.clamp_min_(LOWEST)).sum(dim=1)
+        slope = missed * (expected - right)
         if self._negatives.one:  # then it may be the target, which leaves nothing to tell apart
-            pull.masked_fill_((highest == -torch.inf).unsqueeze(1), 0.0)
-        return pull
+            nothing = highest == -torch.inf
+            pull.masked_fill_(nothing.unsqueeze(1), 0.0)
+            slope.masked_fill_(nothing, 0.0)
+        return slope, pull
 
     def _leave_out_hits(self, wrong: Tensor, target: Tensor) -> None:
         """Minus infinity where a negative is the position's target; most positions have none."""

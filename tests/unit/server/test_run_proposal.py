@@ -5,7 +5,7 @@ from contract_cases import key_of
 from proposal_cases import PLAIN, POOLED, SHOPS, beat, request, roster
 from state_databases import join
 
-from isthmus.encoder_config import tensor_shapes
+from isthmus.encoder_config import default_encoder, tensor_shapes
 from isthmus.errors import BudgetError, DataMissingError, NotApprovedError, ScenarioError
 from isthmus.federation_contract import FederationContract
 from isthmus.federation_contract_claim import require_claim
@@ -127,18 +127,18 @@ def test_too_few_members_are_refused(state, names, secure, words):
 
 
 def test_noise_that_drowns_everything_is_refused_with_what_would_do(state):
-    roster(state, users=900)
+    roster(state, users=800)
     with pytest.raises(BudgetError, match="times as long as the longest gradient") as refused:
-        draft(state, request(privacy="pooled", rounds=20, epsilon=1.0))
+        draft(state, request(privacy="pooled", rounds=20, epsilon=0.8))
     assert "--accept-noise" in refused.value.hint
-    accepted = request(privacy="pooled", rounds=20, epsilon=1.0, accept_noise=True)
+    accepted = request(privacy="pooled", rounds=20, epsilon=0.8, accept_noise=True)
     assert draft(state, accepted).privacy.noise_norm > 2
 
 
 def test_local_noise_that_would_do_pooled_says_so(state):
-    roster(state, users=900)
+    roster(state, users=800)
     with pytest.raises(BudgetError) as refused:
-        draft(state, request(privacy="local", rounds=20, epsilon=2.0))
+        draft(state, request(privacy="local", rounds=20, epsilon=1.8))
     assert "--privacy pooled" in refused.value.hint
 
 
@@ -187,6 +187,25 @@ def test_a_run_goes_on_from_a_release(state):
     state.releases.withdraw("spring-r00003", "wrong data")
     with pytest.raises(ScenarioError, match="withdrawn is the release"):
         draft(state, request(**PLAIN, release="spring-r00003"))
+
+
+def test_an_encoder_that_nobody_named_has_narrow_adapters_where_there_is_noise(state):
+    roster(state)
+    plain, private = (
+        draft(state, request(privacy=privacy)).contract.encoder for privacy in ("none", "pooled")
+    )
+    assert plain == default_encoder(private=False)
+    assert private == default_encoder(private=True)
+    assert (plain.read, private.read) == (384, 64)
+
+
+def test_a_private_run_keeps_the_shapes_of_the_release_that_it_goes_on_from(state):
+    roster(state)
+    shapes = propose(state, request(**PLAIN, run="spring"), SERVER).contract.encoder
+    told = {"run": "spring", "round": 3, "sha256": "d" * 64, "path": "x", "signature": b"s"}
+    state.releases.add("spring-r00003", **told)
+    given = {name: value for name, value in POOLED.items() if name != "encoder"}
+    assert draft(state, request(**given, release="spring-r00003")).contract.encoder == shapes
 
 
 @pytest.mark.parametrize(

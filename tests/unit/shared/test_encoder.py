@@ -40,6 +40,19 @@ def test_shapes_and_types(encoder):
     assert initial_encoder(CONFIG, 0).scale.item() == pytest.approx(CONFIG.prior_scale)
 
 
+def test_adapters_read_leading_numbers_alone():
+    """Fewer parameters, and hidden entries as large as before."""
+    config = EncoderConfig(content=400, dim=12, layers=1, heads=3, max_events=9, adapter_width=25)
+    encoder = initial_encoder(config, seed=4)
+    assert encoder.event.weight.shape == encoder.item.weight.shape == (12, 25)
+    content = torch.nn.functional.normalize(torch.randn(300, 400), dim=1)
+    beyond = content.clone()
+    beyond[:, 25:] = 7.0
+    assert torch.equal(encoder.events(content), encoder.events(beyond))
+    assert torch.equal(encoder.items(content), encoder.items(beyond))
+    assert encoder.events(content).std().item() == pytest.approx(1.0, rel=0.1)
+
+
 @pytest.mark.parametrize("changed", range(3))
 @pytest.mark.parametrize("place", [1, 4, 8])
 def test_no_position_looks_ahead(encoder, place, changed):

@@ -37,6 +37,8 @@ def test_bytes_in_both_directions_follow_from_the_tensors():
         ({"tensors": {"event.weight": (4, 8)}}, "tensors are not those of the encoder"),
         ({"encoder": EncoderConfig(dim=5, heads=2)}, "encoder.heads 2 do not divide dim 5"),
         ({"encoder": EncoderConfig(dim=0)}, "encoder.dim is 0, must be 1 to 4096"),
+        ({"encoder": EncoderConfig(adapter_width=0)}, "encoder.adapter_width is 0, must be 1"),
+        ({"encoder": EncoderConfig(adapter_width=385)}, "encoder.adapter_width is 385, must be"),
         ({"encoder": EncoderConfig(dim=4096, heads=1)}, "bytes in an update"),
         ({"initial": "a" * 64}, "release_of must name a run"),
         ({"name": "spring\nprivacy  epsilon 1"}, "name has signs that cannot be seen"),
