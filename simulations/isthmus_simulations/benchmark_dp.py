@@ -120,6 +120,7 @@ def compare_dp(
     sizes: list[int],
     *,
     negatives: int,
+    adapter_width: int,
     rounds: int,
     seed: int,
     memory: bool,
@@ -130,6 +131,7 @@ def compare_dp(
     Args:
         sizes: users of the logical batches.
         negatives: of a step.
+        adapter_width: leading numbers of a content vector that the encoder's adapters read.
         rounds: that count; one more warms up.
         memory: whether to measure peaks too, in processes of their own.
     """
@@ -137,7 +139,7 @@ def compare_dp(
     found = []
     with threads(1), _quiet():
         for users in sizes:
-            work = Work(users, negatives=negatives, seed=seed)
+            work = Work(users, negatives, adapter_width, seed=seed)
             with shown.track(f"{users} users, rounds of steps", rounds + 1) as advance:
                 seconds = _rounds(work, rounds, advance)
             peaks: dict[Side, float] = {}

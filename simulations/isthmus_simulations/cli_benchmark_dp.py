@@ -11,6 +11,7 @@ from rich.table import Table
 from isthmus.cli_options import count, file, switch, text
 from isthmus.cli_options import seed as seed_option
 from isthmus.console import progress_for, publish_json
+from isthmus.encoder_config import PRIVATE_ADAPTER_WIDTH, EncoderConfig
 from isthmus.errors import ScenarioError
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ QUICK_ROUNDS, QUICK_USERS = 2, 64
 
 BatchesOption = Annotated[str, text("Users of the logical batches.", metavar="N,N,...")]
 NegativesOption = Annotated[int, count("Negatives that a step shares.")]
+WidthOption = Annotated[
+    int, count("Leading numbers of a content vector that the adapters read; all are 384.")
+]
 RoundsOption = Annotated[int, count("Rounds of steps that count; one more warms up.")]
 MemoryOption = Annotated[
     bool, text("Measure peak memory too, each in a process of its own.", default=True)
@@ -36,6 +40,7 @@ def dp(
     *,
     batches: BatchesOption = "64,256,1024",
     negatives: NegativesOption = 512,
+    adapter_width: WidthOption = PRIVATE_ADAPTER_WIDTH,
     rounds: RoundsOption = 5,
     memory: MemoryOption = True,
     seed: SeedOption = 7,
@@ -56,12 +61,14 @@ def dp(
     found = compare_dp(
         [QUICK_USERS] if quick else _sizes(batches),
         negatives=negatives,
+        adapter_width=_width(adapter_width),
         rounds=min(rounds, QUICK_ROUNDS) if quick else rounds,
         seed=seed,
         memory=memory and not quick,
         progress=progress_for(as_json=as_json),
     )
-    publish_json({"batches": [_plain(cost) for cost in found]}, out, as_json=as_json)
+    report = {"adapter_width": adapter_width, "batches": [_plain(cost) for cost in found]}
+    publish_json(report, out, as_json=as_json)
     if not as_json:
         _show(found)
 
@@ -73,6 +80,15 @@ def _sizes(given: str) -> list[int]:
             f"--batches is {given!r}", hint="give numbers of users, such as 64,256,1024"
         )
     return [int(part) for part in parts]
+
+
+def _width(given: int) -> int:
+    most = EncoderConfig().content
+    if given > most:
+        raise ScenarioError(
+            f"--adapter-width is {given}", hint=f"a content vector has {most} numbers"
+        )
+    return given
 
 
 def _plain(cost: Cost) -> dict[str, Any]:

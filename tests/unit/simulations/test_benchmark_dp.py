@@ -7,6 +7,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from isthmus.encoder_config import default_encoder
+from isthmus_client.dp import clipped_sum
+from isthmus_simulations import benchmark_dp_opacus as opacus
 from isthmus_simulations import benchmark_dp_sides as sides
 from isthmus_simulations.benchmark_dp import GOALS, Cost, Goal, compare_dp
 from isthmus_simulations.benchmark_dp_memory import peak_megabytes
@@ -14,7 +17,7 @@ from isthmus_simulations.benchmark_dp_sides import SIDES, Work
 from isthmus_simulations.cli_benchmark import app
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Opacus 1.6 uses what PyTorch has renamed
-WORK = Work(users=7, negatives=20, items=40)
+WORK = Work(users=7, negatives=20, adapter_width=30, items=40)
 
 
 def gradients(monkeypatch, side):
@@ -31,18 +34,24 @@ def test_the_twin_and_autograd_take_the_same_gradient(monkeypatch):
         torch.testing.assert_close(gradient, other[name], rtol=1e-3, atol=1e-6, msg=name)
 
 
-def test_opacus_losses_are_those_of_autograd():
-    """The same loss, so that no side has less to learn than another."""
-    encoder = WORK.encoder()
-    model = sides._ForOpacus(encoder)
-    for name in ("behaviour", "gap", "position"):
-        getattr(model.encoder, name).load_state_dict(getattr(encoder, name).state_dict())
-    losses = sides._opacus_losses(model, encoder, WORK, WORK.batch)
-    expected = [
-        float(sides.content_loss(encoder, part, WORK.content, WORK.same_negatives(), 20).detach())
-        for part in (sides.rows_of(WORK.batch, [user]) for user in range(7))
-    ]
-    assert losses.tolist() == pytest.approx(expected, rel=1e-4)
+@pytest.mark.parametrize("ghost", [False, True])
+@pytest.mark.parametrize("clipping_norm", [0.05, 1e3])
+def test_opacus_adds_up_the_same_clipped_gradients(monkeypatch, ghost, clipping_norm):
+    """All parameters together: neither side does less than the other, and both do it right."""
+    monkeypatch.setattr(opacus, "CLIPPING_NORM", clipping_norm)
+    ours = clipped_sum(
+        WORK.encoder(), WORK.parts(), WORK.content, WORK.negative_rows, clipping_norm
+    ).tensors
+    model, optimiser = opacus.wrapped(WORK, ghost=ghost)
+    opacus.backward(model, optimiser, opacus.opacus_losses(model, WORK, WORK.batch))
+    optimiser.step()
+    theirs = {name: p.grad for name, p in model._module.named_parameters()}
+    assert len(theirs) == len(ours)
+    for name, expected in ours.items():
+        found = {"item.weight": "turned.weight", "log_scale": "sharpness.log_scale"}.get(name)
+        gradient = theirs[found or f"encoder.{name}"]
+        gradient = gradient.T if name == "item.weight" else gradient
+        torch.testing.assert_close(gradient, expected, rtol=1e-3, atol=1e-5, msg=name)
 
 
 def test_micro_batches_hold_the_logical_batch():
@@ -100,10 +109,16 @@ def test_goals(goal, figure, users, met):
     assert goal.met(figure, users) is met
 
 
-def test_sizes_that_are_no_numbers_are_refused():
-    done = CliRunner().invoke(app, ["dp", "--batches", "64,many"])
-    assert "--batches" in str(done.exception)
+@pytest.mark.parametrize("given", [("--batches", "64,many"), ("--adapter-width", "385")])
+def test_sizes_that_cannot_be_are_refused(given):
+    done = CliRunner().invoke(app, ["dp", *given])
+    assert given[0] in str(done.exception)
+
+
+def test_the_encoder_is_that_of_a_private_run():
+    assert Work(users=7).config == default_encoder(private=True)
+    assert WORK.encoder().item.weight.shape == (64, 30)
 
 
 def test_nothing_is_compared_where_nothing_is_asked():
-    assert compare_dp([], negatives=9, rounds=1, seed=1, memory=False) == []
+    assert compare_dp([], negatives=9, adapter_width=8, rounds=1, seed=1, memory=False) == []
