@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from isthmus.errors import MessageRefusedError
-from isthmus.privacy.randomness import SecureSource
+from isthmus.privacy.randomness import Floats, SecureSource
 
 Grid = npt.NDArray[np.int64]
 Named = Mapping[str, Grid]
@@ -127,22 +127,47 @@ def noised(
         MessageRefusedError: the number of coordinates is not the accounted one, a value is not
             finite, or a sum would leave the grid.
     """
-    coordinates = sum(values.size for values in sums.values())
+    coordinates = sum(np.size(values) for values in sums.values())
     if coordinates != how.coordinates:
         raise MessageRefusedError(
             f"a sum has {coordinates} coordinates, {how.coordinates} are accounted"
         )
-    return {name: _noised(name, sums[name], how, source) for name in sorted(sums)}
+    names = sorted(sums)
+    whole = np.concatenate([np.ravel(sums[name]) for name in names], dtype=np.float64)
+    grid = _noised(whole, how, source)
+    if grid is None:
+        raise MessageRefusedError(f"the sum of {_worst(sums)!r} is not finite or leaves the grid")
+    ends = np.cumsum([np.size(sums[name]) for name in names])
+    parts = zip(names, np.split(grid, ends[:-1]), strict=True)
+    return {name: part.reshape(np.shape(sums[name])) for name, part in parts}
 
 
-def _noised(
-    name: str, values: npt.NDArray[np.floating], how: GridNoise, source: SecureSource
-) -> Grid:
-    steps = np.rint(values.astype(np.float64) / how.spacing)
-    noise = np.rint(source.normals(values.size) * how.deviation).reshape(values.shape)
-    if not (np.isfinite(steps).all() and np.abs(steps + noise).max(initial=0.0) < LARGEST):
-        raise MessageRefusedError(f"the sum of {name!r} is not finite or leaves the grid")
-    return np.asarray(steps.astype(np.int64) + noise.astype(np.int64))
+def _noised(steps: Floats, how: GridNoise, source: SecureSource) -> Grid | None:
+    """All of a sum at once, in its own memory; None where it leaves the grid. (coordinates,)."""
+    steps /= how.spacing
+    np.rint(steps, out=steps)
+    noise = source.normals(steps.size)
+    noise *= how.deviation
+    np.rint(noise, out=noise)
+    if not _reach(steps) + _reach(noise) < LARGEST:  # nor where it is not a number
+        return None
+    grid = steps.astype(np.int64)
+    grid += noise.astype(np.int64)
+    return grid
+
+
+def _worst(sums: Mapping[str, npt.NDArray[np.floating]]) -> str:
+    """Which tensor has the largest magnitude, or what is not a number."""
+
+    def largest(name: str) -> float:
+        return float(np.nan_to_num(np.abs(sums[name]), nan=np.inf).max(initial=0.0))
+
+    return max(sums, key=largest)
+
+
+def _reach(values: Floats) -> float:
+    """The largest magnitude; not a number where any value is not."""
+    return float(np.maximum(values.max(), -values.min()))
 
 
 def summed(parts: Sequence[Named]) -> Named:

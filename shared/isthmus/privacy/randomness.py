@@ -75,7 +75,10 @@ class SecureSource:
             part = found[start : start + _BLOCK]
             half = part.size // 2
             radius = np.sqrt(-2.0 * np.log(self.uniforms(half)))
-            angle = 2.0 * np.pi * self.uniforms(half)
-            np.multiply(radius, np.cos(angle), out=part[:half])
-            np.multiply(radius, np.sin(angle), out=part[half:])
+            # Sine and cosine by the tangent of half the angle: one function instead of two.
+            tangent = np.tan(np.pi * self.uniforms(half))
+            square = tangent * tangent
+            radius /= 1.0 + square
+            np.multiply(radius, 1.0 - square, out=part[:half])
+            np.multiply(radius, 2.0 * tangent, out=part[half:])
         return found[:count]

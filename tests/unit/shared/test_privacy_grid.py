@@ -85,8 +85,22 @@ def test_what_gives_no_noise_is_refused(change):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, 1e30])
 def test_a_sum_off_the_grid_is_refused(value):
+    sums = {"v": np.ones(40_000, np.float32), "w": np.float32(value), "x": np.zeros((3, 0))}
     with pytest.raises(MessageRefusedError, match="'w'"):
-        noised({"w": np.full(40_001, value, np.float32)}, HOW, SecureSource())
+        noised(sums, HOW, SecureSource())
+
+
+def test_every_tensor_keeps_its_name_and_shape():
+    sums = {"w": np.full((2, 3), 2.0), "s": np.float32(-1.0), "e": np.zeros((0, 4))}
+    quiet = GridNoise(1.0, 1e-9, 7)
+    found = restored(noised(sums, quiet, SecureSource()), quiet, divisor=1.0)
+    assert {name: values.shape for name, values in found.items()} == {
+        "w": (2, 3),
+        "s": (),
+        "e": (0, 4),
+    }
+    assert found["s"] == pytest.approx(-1.0, abs=1e-7)
+    assert found["w"] == pytest.approx(sums["w"], abs=1e-7)
 
 
 def test_other_coordinates_than_accounted_are_refused():

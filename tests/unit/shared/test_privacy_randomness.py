@@ -32,7 +32,11 @@ def test_normals_are_normal_and_independent():
     assert stats.kstest(found, "norm").pvalue > 1e-6
     assert abs(np.corrcoef(found[:-1], found[1:])[0, 1]) < 0.01
     half = 2**13  # the two numbers of one pair
-    assert abs(np.corrcoef(found[:half], found[half : 2 * half])[0, 1]) < 0.06
+    one, other = found[:half], found[half : 2 * half]
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.06
+    assert abs(np.corrcoef(one**2, other**2)[0, 1]) < 0.06
+    turn = np.arctan2(other, one) / (2 * np.pi) + 0.5
+    assert stats.kstest(turn, "uniform").pvalue > 1e-6
 
 
 def test_it_is_chacha20():
