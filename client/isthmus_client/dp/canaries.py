@@ -152,7 +152,7 @@ class Diracs:
         """Of every canary's gradient."""
         squared = torch.zeros(self.canaries, dtype=torch.float64)
         squared.index_add_(0, self.canary, self.value.double().square())
-        return Norms(squared, torch.zeros_like(squared))
+        return Norms(squared)
 
     def add_to(self, sums: Sums, weights: Weights) -> None:
         """Add the weighted sum over canaries; all norms are finite, so none is left out."""

@@ -87,12 +87,17 @@ def _total(parts: Sequence[Norms], users: int) -> Tensor:
 
     Where rounding may hide more than the margin covers, the bound takes the place of the value.
     """
-    nothing = torch.zeros(users, dtype=torch.float64)
-    whole = Norms(nothing, nothing)
-    for part in parts:
-        whole = whole + Norms(part.squared.cpu(), part.slack.cpu())
-    hidden = torch.where(whole.slack > MARGIN * whole.squared, whole.slack, 0.0)
-    return (whole.squared + hidden).clamp_min(0.0).sqrt()
+    squared = _sum([part.squared for part in parts], users)
+    slack = _sum([part.slack for part in parts if part.slack is not None], users)
+    hidden = torch.where(slack > MARGIN * squared, slack, 0.0)
+    return (squared + hidden).clamp_min(0.0).sqrt()
+
+
+def _sum(parts: Sequence[Tensor], users: int) -> Tensor:
+    """Of float64, wherever they are. (users,)."""
+    if not parts:
+        return torch.zeros(users, dtype=torch.float64)
+    return torch.stack([part.cpu() for part in parts]).sum(dim=0)
 
 
 def require_norm(clipping_norm: float) -> None:

@@ -33,14 +33,11 @@ class Norms:
 
     Attributes:
         squared: float64. (users,)
-        slack: what the true square may lie above. float64. (users,)
+        slack: what the true square may lie above; None = nothing. float64. (users,)
     """
 
     squared: Tensor
-    slack: Tensor
-
-    def __add__(self, other: Norms) -> Norms:
-        return Norms(self.squared + other.squared, self.slack + other.slack)
+    slack: Tensor | None = None
 
 
 class Scratch:
@@ -124,8 +121,7 @@ class Kept:
     def norms(self) -> Norms:
         """Of every user's gradient."""
         norm = torch.linalg.vector_norm(self.gradient.flatten(1), dim=1)
-        squared = norm.double().square()
-        return Norms(squared, torch.zeros_like(squared))
+        return Norms(norm.double().square())
 
     def add_to(self, sums: Sums, weights: Weights) -> None:
         """Add the weighted sum over users."""
@@ -240,12 +236,17 @@ def linear(
         scratch: holds what is kept until the micro-batch is summed.
     """
     (users, seq, out), given = signal.shape, activation.shape[2]
-    if out * given > KEPT_SIZE or seq * seq * (out + given) <= KEPT_COST * out * given:
+    if not keeps(seq, out, given):
         return [Outer(names, signal, activation)]
     kept = scratch.take(names[0], (users, out, given), signal)
     torch.bmm(signal.transpose(1, 2), activation, out=kept)
     bias = [Kept(name, signal.sum(dim=1)) for name in names[1:]]
     return [Kept(names[0], kept), *bias]
+
+
+def keeps(seq: int, out: int, given: int) -> bool:
+    """Whether users' gradients of a linear layer are kept."""
+    return out * given <= KEPT_SIZE and seq * seq * (out + given) > KEPT_COST * out * given
 
 
 def inner(rows: Tensor) -> Tensor:

@@ -18,7 +18,15 @@ from isthmus.encoder import SharedEncoder
 from isthmus.errors import PrivacyError
 from isthmus_client.content_loss import Distinct
 from isthmus_client.dp.clipping import ClippedSum, add_clipped, require_norm, zero_sum
-from isthmus_client.dp.contributions import Contribution, Kept, Scratch, SharedRows, inner, linear
+from isthmus_client.dp.contributions import (
+    Contribution,
+    Kept,
+    Scratch,
+    SharedRows,
+    inner,
+    keeps,
+    linear,
+)
 from isthmus_client.dp.item_side import Negatives, Positions, Sweep
 from isthmus_client.dp.tape import recorded
 from isthmus_client.model import decay_in_place
@@ -119,7 +127,8 @@ class _ContentStep:
         rows = self._content_of("rows", events.rows)  # (different items, content)
         spread = self._content_of("spread", events.rows[events.place])  # (users, seq, content)
         read = encoder.config.read
-        products = inner(spread[..., :read])
+        kept = keeps(spread.shape[1], encoder.config.dim, read)
+        products = None if kept else inner(spread[..., :read])
         signals: list[Tensor] = []
         with recorded(encoder, len(batch.items), self.scratch) as tape:
             with torch.no_grad():
@@ -136,7 +145,7 @@ class _ContentStep:
         found = tape.backward([query], [side.query])
         shape = user.shape[:2]
         scale = side.query.new_zeros(len(flat)).index_copy_(0, positions.place, side.scale)
-        found += self._events(signals.pop(), products, rows[:, :read], events.place)
+        found += self._events(signals.pop(), products, rows[:, :read], events)
         if item := self._trained("item.weight"):
             pull = side.pull.view(*shape, read)
             found += linear(item, user.detach(), pull, self.scratch)
@@ -152,13 +161,21 @@ class _ContentStep:
         return found.view(*items.shape, wide)
 
     def _events(
-        self, signal: Tensor, products: Tensor, rows: Tensor, place: Tensor
+        self, signal: Tensor, products: Tensor | None, rows: Tensor, events: Distinct
     ) -> list[Contribution]:
-        """Per-user gradients of the event adapter, which embeds every different item once."""
+        """Per-user gradients of the event adapter, which embeds every different item once.
+
+        Args:
+            signal: (users, seq, dim)
+            products: inner products of each user's inputs; None = gradients are kept.
+            rows: what the adapter reads of the different items. (different items, read)
+        """
         trained = self._trained("event.weight", "event.bias")
-        if "event.weight" in trained:
-            return [SharedRows(trained, signal, products, rows, place)]
-        return [Kept(bias, signal.sum(dim=1)) for bias in trained]
+        if "event.weight" not in trained:
+            return [Kept(bias, signal.sum(dim=1)) for bias in trained]
+        if products is None:
+            return linear(trained, signal, events.spread(rows), self.scratch)
+        return [SharedRows(trained, signal, products, rows, events.place)]
 
     def _trained(self, *names: str) -> tuple[str, ...]:
         return tuple(n for n in names if self._encoder.get_parameter(n).requires_grad)
