@@ -22,7 +22,7 @@ from torch import Tensor
 from isthmus.errors import PrivacyError
 from isthmus.privacy.randomness import SecureSource
 from isthmus_client.dp.clipping import ClippedSum, add_clipped
-from isthmus_client.dp.contributions import Norms, Scratch, Sums, Weights
+from isthmus_client.dp.contributions import Norms, Sums, Weights
 from isthmus_client.sequences import Ints
 
 LENGTH: Final = 10.0  # clipping norms: how long a canary's gradient is before it is clipped
@@ -123,7 +123,7 @@ def add_canaries(
         start += tensor.numel()
     if (place >= start).any():
         raise PrivacyError(f"a canary's coordinate is beyond the {start} parameters")
-    return add_clipped(total, found, len(sampled), clipping_norm, Scratch())
+    return add_clipped(total, found, len(sampled), clipping_norm)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.errors import PrivacyError
-from isthmus_client.dp.contributions import Contribution, Norms, Scratch, Weights
+from isthmus_client.dp.contributions import Contribution, Norms, Weights
 
 MARGIN = 1e-5  # of the clipping norm that is kept for rounding
 RAMP = 0.01  # of the clipping norm, on both sides: from counted as within to not counted
@@ -47,7 +47,6 @@ def add_clipped(
     contributions: Sequence[Contribution],
     users: int,
     clipping_norm: float,
-    scratch: Scratch,
 ) -> ClippedSum:
     """The sum with one micro-batch of users more; its tensors are added to in place.
 
@@ -57,7 +56,6 @@ def add_clipped(
     Args:
         contributions: of every parameter that has a gradient, each once.
         users: of the micro-batch.
-        scratch: memory that micro-batches share.
 
     Guarantees:
         Adds a vector of norm at most `clipping_norm` for each user. Coefficients depend on the
@@ -74,7 +72,7 @@ def add_clipped(
     norms = norms.nan_to_num()
     ratio = clipping_norm * (1.0 - MARGIN) / norms.clamp_min(torch.finfo(norms.dtype).tiny)
     coefficients = torch.where(finite, ratio.clamp_max(1.0), 0.0)
-    weights = Weights(coefficients, (~finite).nonzero().squeeze(1), scratch)
+    weights = Weights(coefficients, (~finite).nonzero().squeeze(1))
     for contribution in contributions:
         contribution.add_to(total.tensors, weights)
     slope = (clipping_norm * (1.0 + RAMP) - norms) / (2.0 * RAMP * clipping_norm)

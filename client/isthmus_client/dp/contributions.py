@@ -9,7 +9,6 @@ worth, the user's gradient itself is smaller than its factors and is kept instea
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,8 +20,6 @@ Sums = Mapping[str, Tensor]
 """Sums of clipped gradients by parameter name, added to in place."""
 
 ROUNDING = 4.0  # units of rounding that an inner product of inner products may be off by
-PAGES = 31 * 2**20  # bytes; glibc learns from blocks below 32 MiB
-ROWS = 64  # users that a buffer has room for at least
 KEPT_SIZE = 2**13  # numbers of a user's gradient of one layer that may be kept
 KEPT_COST = 12.0  # multiply-adds that writing and reading one kept number costs
 
@@ -40,24 +37,6 @@ class Norms:
     slack: Tensor | None = None
 
 
-class Scratch:
-    """Memory that one micro-batch after the other uses: fresh pages cost more than the products."""
-
-    def __init__(self) -> None:
-        self._buffers: dict[str, Tensor] = {}
-        # Freed at once, never touched. It teaches glibc's allocator to keep freed pages up to
-        # twice this size, instead of giving them back and clearing new ones in every micro-batch.
-        torch.empty(PAGES, dtype=torch.uint8)
-
-    def take(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
-        """An uninitialised tensor; it is overwritten when the name is taken again."""
-        size = math.prod(shape)
-        if name not in self._buffers or self._buffers[name].numel() < size:
-            # At once for a full micro-batch: growing step by step would leave holes behind.
-            self._buffers[name] = like.new_empty(max(shape[0], ROWS) * math.prod(shape[1:]))
-        return self._buffers[name][:size].view(shape)
-
-
 @dataclass(frozen=True)
 class Weights:
     """What each user's gradient is multiplied with.
@@ -65,17 +44,14 @@ class Weights:
     Attributes:
         coefficients: 0 for those left out. (users,)
         left_out: who contributes nothing, whatever the factors hold. (users left out,)
-        scratch: holds one layer's weighted signals after the other's.
     """
 
     coefficients: Tensor
     left_out: Tensor
-    scratch: Scratch
 
     def of(self, signal: Tensor) -> Tensor:
-        """Weighted signals of every position; good until the next call. (users * seq, out)."""
-        found = self.scratch.take("weighted", signal.shape, signal)
-        torch.mul(signal, self.coefficients.to(signal).view(-1, 1, 1), out=found)
+        """Weighted signals of every position. (users * seq, out)."""
+        found = signal * self.coefficients.to(signal).view(-1, 1, 1)
         return self.kept(found).flatten(0, 1)
 
     def kept(self, rows: Tensor) -> Tensor:
@@ -220,9 +196,7 @@ class LookedUp:
         sums[self.name].index_add_(0, self.ids.flatten(), weights.of(self.signal))
 
 
-def linear(
-    names: tuple[str, ...], signal: Tensor, activation: Tensor, scratch: Scratch
-) -> list[Contribution]:
+def linear(names: tuple[str, ...], signal: Tensor, activation: Tensor) -> list[Contribution]:
     """A linear layer's gradients in the cheaper form.
 
     Tables of inner products cost `seq² * (out + in)` multiply-adds a user, and the clipped product
@@ -233,13 +207,11 @@ def linear(
         names: of the weight and, where it is trained, of the bias.
         signal: (users, seq, out)
         activation: (users, seq, in)
-        scratch: holds what is kept until the micro-batch is summed.
     """
-    (users, seq, out), given = signal.shape, activation.shape[2]
+    (_, seq, out), given = signal.shape, activation.shape[2]
     if not keeps(seq, out, given):
         return [Outer(names, signal, activation)]
-    kept = scratch.take(names[0], (users, out, given), signal)
-    torch.bmm(signal.transpose(1, 2), activation, out=kept)
+    kept = torch.bmm(signal.transpose(1, 2), activation)
     bias = [Kept(name, signal.sum(dim=1)) for name in names[1:]]
     return [Kept(names[0], kept), *bias]
 

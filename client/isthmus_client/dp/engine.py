@@ -21,7 +21,6 @@ from isthmus_client.dp.clipping import ClippedSum, add_clipped, require_norm, ze
 from isthmus_client.dp.contributions import (
     Contribution,
     Kept,
-    Scratch,
     SharedRows,
     inner,
     keeps,
@@ -32,6 +31,7 @@ from isthmus_client.dp.tape import recorded
 from isthmus_client.model import decay_in_place
 from isthmus_client.sequences import Batch
 
+PAGES = 31 * 2**20  # bytes; glibc learns from blocks below 32 MiB
 WIDTHS = (torch.float32, torch.float64)
 
 
@@ -65,14 +65,13 @@ def clipped_sum(
     require_norm(clipping_norm)
     _require_wide(encoder)
     total = zero_sum(encoder)
+    _keep_freed_pages()
     with torch.autocast(content.device.type, enabled=False):
         step = _ContentStep(encoder, content, negatives)
         for batch in batches:
             users = len(batch.items)
             if users:
-                total = add_clipped(
-                    total, step.contributions(batch), users, clipping_norm, step.scratch
-                )
+                total = add_clipped(total, step.contributions(batch), users, clipping_norm)
     return total
 
 
@@ -92,16 +91,26 @@ def clipped_sum_of(
     """
     require_norm(clipping_norm)
     _require_wide(module)
-    total, scratch = zero_sum(module), Scratch()
+    total = zero_sum(module)
+    _keep_freed_pages()
     for users, losses in micro_batches:
         if not users:
             continue
-        with recorded(module, users, scratch) as tape:
+        with recorded(module, users) as tape:
             found = losses()
         contributions = tape.backward([found], [torch.ones_like(found)])
-        total = add_clipped(total, contributions, users, clipping_norm, scratch)
+        total = add_clipped(total, contributions, users, clipping_norm)
         del found, contributions, tape  # before the next micro-batch needs the memory
     return total
+
+
+def _keep_freed_pages() -> None:
+    """Teach glibc's allocator to keep freed pages, up to twice this size, for what comes next.
+
+    Else it gives them back and clears new ones in every micro-batch, which costs more than the
+    products. The block is freed at once and never touched.
+    """
+    torch.empty(PAGES, dtype=torch.uint8)
 
 
 def _require_wide(module: nn.Module) -> None:
@@ -115,7 +124,7 @@ class _ContentStep:
     """What the micro-batches of one step share."""
 
     def __init__(self, encoder: SharedEncoder, content: Tensor, negatives: Tensor) -> None:
-        self._encoder, self._content, self.scratch = encoder, content, Scratch()
+        self._encoder, self._content = encoder, content
         with torch.no_grad():
             weight, scale = encoder.item.weight.detach(), encoder.scale.detach()
             self._sweep = Sweep(weight, scale, content, Negatives.of(negatives, content))
@@ -124,13 +133,13 @@ class _ContentStep:
         """Per-user gradients of one micro-batch."""
         encoder, device = self._encoder, self._content.device
         events = Distinct.of(batch.items.clip(min=0), device)
-        rows = self._content_of("rows", events.rows)  # (different items, content)
-        spread = self._content_of("spread", events.rows[events.place])  # (users, seq, content)
+        rows = self._content[events.rows]  # (different items, content)
+        spread = events.spread(rows)  # (users, seq, content)
         read = encoder.config.read
         kept = keeps(spread.shape[1], encoder.config.dim, read)
         products = None if kept else inner(spread[..., :read])
         signals: list[Tensor] = []
-        with recorded(encoder, len(batch.items), self.scratch) as tape:
+        with recorded(encoder, len(batch.items)) as tape:
             with torch.no_grad():
                 embedded = events.spread(encoder.event.forward(rows[:, :read]))
             behaviours = torch.from_numpy(batch.behaviours).to(device)
@@ -142,23 +151,17 @@ class _ContentStep:
         history = decay_in_place(spread).flatten(0, 1)
         with torch.no_grad():
             side = self._sweep(query.detach(), history, positions)
+        del spread, history  # the widest, before the backward pass
         found = tape.backward([query], [side.query])
         shape = user.shape[:2]
         scale = side.query.new_zeros(len(flat)).index_copy_(0, positions.place, side.scale)
         found += self._events(signals.pop(), products, rows[:, :read], events)
         if item := self._trained("item.weight"):
             pull = side.pull.view(*shape, read)
-            found += linear(item, user.detach(), pull, self.scratch)
+            found += linear(item, user.detach(), pull)
         if self._trained("log_scale"):
             found.append(Kept("log_scale", scale.view(shape).sum(dim=1, keepdim=True)))
         return found
-
-    def _content_of(self, name: str, items: Tensor) -> Tensor:
-        """Content vectors in memory that lasts until the next micro-batch. (*items, content)."""
-        wide = self._content.shape[1]
-        found = self.scratch.take(name, (items.numel(), wide), self._content)
-        torch.index_select(self._content, 0, items.flatten(), out=found)
-        return found.view(*items.shape, wide)
 
     def _events(
         self, signal: Tensor, products: Tensor | None, rows: Tensor, events: Distinct
@@ -174,7 +177,7 @@ class _ContentStep:
         if "event.weight" not in trained:
             return [Kept(bias, signal.sum(dim=1)) for bias in trained]
         if products is None:
-            return linear(trained, signal, events.spread(rows), self.scratch)
+            return linear(trained, signal, events.spread(rows))
         return [SharedRows(trained, signal, products, rows, events.place)]
 
     def _trained(self, *names: str) -> tuple[str, ...]:

@@ -89,35 +89,29 @@ class Sweep:
         self._weight, self._scale = weight, scale
         self._content, self._negatives = content, negatives
         self._read = weight.shape[1]
-        self._logits = [content.new_empty(BLOCK, len(negatives.rows)) for _ in range(2)]
-        self._wide = [content.new_empty(BLOCK, content.shape[1]) for _ in range(2)]
-        self._narrow = content.new_empty(BLOCK, self._read)
 
     def __call__(self, users: Tensor, history: Tensor, positions: Positions) -> ItemSide:
         """Gradients of the weighted losses.
 
         Args:
             users: representations. (positions, dim)
-            history: decayed sums of content; `pull` is written over it. (users * seq, content)
+            history: decayed sums of content. (users * seq, content)
         """
         query, scale = torch.empty_like(users), users.new_empty(len(users))
+        pulls = history.new_zeros(len(history), self._read)
         for start in range(0, len(users), BLOCK):
             part = slice(start, start + BLOCK)
             place, target = positions.place[part], positions.target[part]
             at = self._at(users[part], history, place)
             slope, pull = self._pull(at, target, positions.weight[part])
             torch.mm(pull, self._weight.T, out=query[part])
-            history[:, : self._read].index_copy_(0, place, pull)
+            pulls.index_copy_(0, place, pull)
             scale[part] = slope - torch.linalg.vecdot(users[part], query[part])
-        if len(users) < len(history):
-            idle = torch.ones(len(history), dtype=torch.bool, device=history.device)
-            idle[positions.place] = False
-            history.index_fill_(0, idle.nonzero().squeeze(1), 0.0)
-        return ItemSide(query, scale, history[:, : self._read])
+        return ItemSide(query, scale, pulls)
 
     def _at(self, users: Tensor, history: Tensor, place: Tensor) -> Tensor:
-        """`v` of a block, in a buffer. (block, content)."""
-        found = torch.index_select(history, 0, place, out=self._wide[0][: len(place)])
+        """`v` of a block. (block, content)."""
+        found = history.index_select(0, place)
         length = torch.linalg.vector_norm(found, dim=1, keepdim=True).clamp_min_(1e-12)
         found.mul_(self._scale / length)
         found[:, : self._read].addmm_(users, self._weight)
@@ -129,17 +123,15 @@ class Sweep:
         Args:
             at: `v`. (block, content)
         """
-        wrong, share = (buffer[: len(at)] for buffer in self._logits)
-        wanted = torch.index_select(self._content, 0, target, out=self._wide[1][: len(at)])
+        wanted = self._content.index_select(0, target)
         right = torch.linalg.vecdot(at, wanted)
-        torch.mm(at, self._negatives.content.T, out=wrong)
+        wrong = at @ self._negatives.content.T
         self._leave_out_hits(wrong, target)
         highest = wrong.amax(dim=1)
-        torch.softmax(wrong, dim=1, out=share)  # among the negatives
+        share = torch.softmax(wrong, dim=1)  # among the negatives
         log_sum = highest - share.amax(dim=1).log()  # of the negatives' exponentials
         missed = weight * torch.sigmoid(log_sum - right)  # by the negatives' share among all
-        pull = self._narrow[: len(at)]
-        torch.mm(share, self._negatives.content[:, : self._read], out=pull)
+        pull = share @ self._negatives.content[:, : self._read]
         pull.sub_(wanted[:, : self._read]).mul_(missed.unsqueeze(1))
         # A left-out logit of minus infinity has a share of zero.
         expected = share.mul_(wrong.clamp_min_(LOWEST)).sum(dim=1)

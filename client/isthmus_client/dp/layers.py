@@ -15,32 +15,29 @@ from torch.nn import functional
 
 from isthmus.encoder import Table
 from isthmus.errors import PrivacyError
-from isthmus_client.dp.contributions import Contribution, Kept, LookedUp, Scratch, linear
+from isthmus_client.dp.contributions import Contribution, Kept, LookedUp, linear
 
 Names = Mapping[str, str]
 """A module's own trainable parameters: their name in the module, then in the model."""
-Rule = Callable[[nn.Module, Names, Tensor, Tensor, Scratch], list[Contribution]]
-"""Per-user gradients from (module, names, input, gradient of the loss by the output, scratch)."""
+Rule = Callable[[nn.Module, Names, Tensor, Tensor], list[Contribution]]
+"""Per-user gradients from (module, names, input, gradient of the loss by the output)."""
 
 
-def _linear(
-    module: nn.Module, names: Names, given: Tensor, signal: Tensor, scratch: Scratch
-) -> list[Contribution]:
+def _linear(module: nn.Module, names: Names, given: Tensor, signal: Tensor) -> list[Contribution]:
     """A product: y = W x + b at every position."""
     del module
     signal, given = _positions(signal), _positions(given)
     if "weight" not in names:
         return [Kept(name, signal.sum(dim=1)) for name in names.values()]
     ordered = tuple(names[name] for name in ("weight", "bias") if name in names)
-    return linear(ordered, signal, given, scratch)
+    return linear(ordered, signal, given)
 
 
 def _layer_norm(
-    module: nn.Module, names: Names, given: Tensor, signal: Tensor, scratch: Scratch
+    module: nn.Module, names: Names, given: Tensor, signal: Tensor
 ) -> list[Contribution]:
     """Scale and shift: y = w * normalised(x) + b, over the last dimension or more."""
     assert isinstance(module, nn.LayerNorm)
-    del scratch  # little is kept
     shape = list(module.normalized_shape)
     users = len(signal)
     found: list[Contribution] = []
@@ -53,11 +50,10 @@ def _layer_norm(
 
 
 def _embedding(
-    module: nn.Module, names: Names, given: Tensor, signal: Tensor, scratch: Scratch
+    module: nn.Module, names: Names, given: Tensor, signal: Tensor
 ) -> list[Contribution]:
     """Rows of a table; scattered where the table is no longer than the input."""
     assert isinstance(module, nn.Embedding)
-    del scratch  # little is kept
     odd = module.padding_idx, module.max_norm, module.scale_grad_by_freq, module.sparse
     if odd != (None, None, False, False):
         raise PrivacyError(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.errors import PrivacyError
-from isthmus_client.dp.contributions import Contribution, Scratch
+from isthmus_client.dp.contributions import Contribution
 from isthmus_client.dp.layers import RULES, Names, Rule, rule_for
 
 Sink = Callable[[Tensor], None]
@@ -26,7 +26,6 @@ class Tape:
 
     Args:
         users: first dimension of every layer's input and output.
-        scratch: holds what is kept until the micro-batch is summed.
 
     Guarantees:
         The parameters whose gradient the loss has are those whose per-user gradients are on tape,
@@ -35,8 +34,8 @@ class Tape:
         autograd's own graph.
     """
 
-    def __init__(self, module: nn.Module, users: int, scratch: Scratch) -> None:
-        self._users, self._scratch = users, scratch
+    def __init__(self, module: nn.Module, users: int) -> None:
+        self._users = users
         self._anchor = torch.zeros(0, requires_grad=True)
         self._names = {id(p): name for name, p in module.named_parameters() if p.requires_grad}
         self._layers = dict(_layers(module))
@@ -78,14 +77,12 @@ class Tape:
         names, rule = self._layers[layer]
         self._used.update({name: len(seen) for name in names.values()})
         if len(seen) == 1:
-            self._found += rule(layer, names, *seen[0], self._scratch)
+            self._found += rule(layer, names, *seen[0])
             return
         width = seen[0][1].shape[-1]
         inputs = [given.reshape(self._users, -1, *_last(layer, given)) for given, _ in seen]
         signals = [signal.reshape(self._users, -1, width) for _, signal in seen]
-        self._found += rule(
-            layer, names, torch.cat(inputs, 1), torch.cat(signals, 1), self._scratch
-        )
+        self._found += rule(layer, names, torch.cat(inputs, 1), torch.cat(signals, 1))
 
     def backward(
         self, outputs: Sequence[Tensor], signals: Sequence[Tensor | None]
@@ -121,9 +118,9 @@ def _last(layer: nn.Module, given: Tensor) -> tuple[int, ...]:
 
 
 @contextmanager
-def recorded(module: nn.Module, users: int, scratch: Scratch) -> Iterator[Tape]:
+def recorded(module: nn.Module, users: int) -> Iterator[Tape]:
     """A tape that watches the module's layers inside the block."""
-    tape = Tape(module, users, scratch)
+    tape = Tape(module, users)
     handles = tape.watch()
     try:
         yield tape
