@@ -20,7 +20,7 @@ Sums = Mapping[str, Tensor]
 """Sums of clipped gradients by parameter name, added to in place."""
 
 ROUNDING = 4.0  # units of rounding that an inner product of inner products may be off by
-KEPT_SIZE = 2**13  # numbers of a user's gradient of one layer that may be kept
+KEPT_SIZE = 2**14
 KEPT_COST = 12.0  # multiply-adds that writing and reading one kept number costs
 
 
