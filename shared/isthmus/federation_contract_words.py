@@ -84,10 +84,11 @@ def changes(before: FederationContract, after: FederationContract) -> tuple[str,
 
 def _encoder(contract: FederationContract) -> str:
     shape = contract.encoder
+    part = f" ({shape.read} of it read by the adapters)" if shape.read < shape.content else ""
     return (
         f"{contract.size:,} numbers in {len(contract.tensors)} tensors: {shape.layers} layers of "
-        f"width {shape.dim}, {shape.heads} heads, content of width {shape.content}, the latest "
-        f"{shape.max_events} events"
+        f"width {shape.dim}, {shape.heads} heads, content of width {shape.content}{part}, the "
+        f"latest {shape.max_events} events"
     )
 
 

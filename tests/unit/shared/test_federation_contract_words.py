@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from contract_cases import NAMES, key_of, member, plain_contract, pooled_contract
 
+from isthmus.encoder_config import tensor_shapes
 from isthmus.errors import NotApprovedError
 from isthmus.federation_contract_claim import require_claim
 from isthmus.federation_contract_words import asked, changes, member_fingerprint
@@ -38,6 +39,15 @@ def test_a_contract_without_privacy_says_so_and_what_is_seen():
 def test_a_secure_sum_of_two_says_what_that_is_worth():
     told = dict(asked(plain_contract(secure=True, minimum=2)))
     assert "subtract its own part" in told["server sees"]
+
+
+def test_what_the_adapters_read_is_told_where_it_is_a_part():
+    whole = plain_contract()
+    width = whole.encoder.content
+    assert f"content of width {width}, the latest" in dict(asked(whole))["encoder"]
+    shapes = replace(whole.encoder, adapter_width=3)
+    narrow = dict(asked(replace(whole, encoder=shapes, tensors=tensor_shapes(shapes))))["encoder"]
+    assert f"content of width {width} (3 of it read by the adapters), the latest" in narrow
 
 
 def test_only_what_differs_is_told():
