@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from contract_cases import NAMES, key_of, member, plain_contract, pooled_contract
 
-from isthmus.encoder_config import tensor_shapes
 from isthmus.errors import NotApprovedError
 from isthmus.federation_contract_claim import require_claim
 from isthmus.federation_contract_words import asked, changes, member_fingerprint
@@ -46,7 +45,7 @@ def test_what_the_adapters_read_is_told_where_it_is_a_part():
     width = whole.encoder.content
     assert f"content of width {width}, the latest" in dict(asked(whole))["encoder"]
     shapes = replace(whole.encoder, adapter_width=3)
-    narrow = dict(asked(replace(whole, encoder=shapes, tensors=tensor_shapes(shapes))))["encoder"]
+    narrow = dict(asked(plain_contract(encoder=shapes)))["encoder"]
     assert f"content of width {width} (3 of it read by the adapters), the latest" in narrow
 
 
