@@ -26,7 +26,7 @@ from isthmus_client.dp.contributions import (
     keeps,
     linear,
 )
-from isthmus_client.dp.item_side import Negatives, Positions, Sweep
+from isthmus_client.dp.item_side import ItemSide, Negatives, Positions, Sweep
 from isthmus_client.dp.tape import recorded
 from isthmus_client.model import decay_in_place
 from isthmus_client.sequences import Batch
@@ -135,13 +135,11 @@ class _ContentStep:
         events = Distinct.of(batch.items.clip(min=0), device)
         rows = self._content[events.rows]  # (different items, content)
         spread = events.spread(rows)  # (users, seq, content)
-        read = encoder.config.read
-        kept = keeps(spread.shape[1], encoder.config.dim, read)
-        products = None if kept else inner(spread[..., :read])
+        read = rows[:, : encoder.config.read]
         signals: list[Tensor] = []
         with recorded(encoder, len(batch.items)) as tape:
             with torch.no_grad():
-                embedded = events.spread(encoder.event.forward(rows[:, :read]))
+                embedded = events.spread(encoder.event.forward(read))
             behaviours = torch.from_numpy(batch.behaviours).to(device)
             gaps = torch.from_numpy(batch.gaps).to(device)
             user = encoder.attend(tape.tap(embedded, signals.append), behaviours, gaps)
@@ -153,32 +151,39 @@ class _ContentStep:
             side = self._sweep(query.detach(), history, positions)
         del spread, history  # the widest, before the backward pass
         found = tape.backward([query], [side.query])
-        shape = user.shape[:2]
-        scale = side.query.new_zeros(len(flat)).index_copy_(0, positions.place, side.scale)
-        found += self._events(signals.pop(), products, rows[:, :read], events)
-        if item := self._trained("item.weight"):
-            pull = side.pull.view(*shape, read)
-            found += linear(item, user.detach(), pull)
-        if self._trained("log_scale"):
-            found.append(Kept("log_scale", scale.view(shape).sum(dim=1, keepdim=True)))
-        return found
+        found += self._events(signals.pop(), read, events)
+        return found + self._items(user.detach(), positions.place, side)
 
-    def _events(
-        self, signal: Tensor, products: Tensor | None, rows: Tensor, events: Distinct
-    ) -> list[Contribution]:
+    def _events(self, signal: Tensor, rows: Tensor, events: Distinct) -> list[Contribution]:
         """Per-user gradients of the event adapter, which embeds every different item once.
 
         Args:
             signal: (users, seq, dim)
-            products: inner products of each user's inputs; None = gradients are kept.
             rows: what the adapter reads of the different items. (different items, read)
         """
         trained = self._trained("event.weight", "event.bias")
         if "event.weight" not in trained:
             return [Kept(bias, signal.sum(dim=1)) for bias in trained]
-        if products is None:
-            return linear(trained, signal, events.spread(rows))
-        return [SharedRows(trained, signal, products, rows, events.place)]
+        given = events.spread(rows)
+        _, seq, out = signal.shape
+        if keeps(seq, out, given.shape[2]):
+            return linear(trained, signal, given)
+        return [SharedRows(trained, signal, inner(given), rows, events.place)]
+
+    def _items(self, user: Tensor, place: Tensor, side: ItemSide) -> list[Contribution]:
+        """Per-user gradients of the item adapter and of the prior's sharpness.
+
+        Args:
+            user: representations. (users, seq, dim)
+            place: of the positions that have targets, among all. (positions,)
+        """
+        found: list[Contribution] = []
+        if trained := self._trained("item.weight"):
+            found += linear(trained, user, side.pull.view(*user.shape[:2], -1))
+        if self._trained("log_scale"):
+            scale = side.scale.new_zeros(len(side.pull)).index_copy_(0, place, side.scale)
+            found.append(Kept("log_scale", scale.view(user.shape[:2]).sum(dim=1, keepdim=True)))
+        return found
 
     def _trained(self, *names: str) -> tuple[str, ...]:
         return tuple(n for n in names if self._encoder.get_parameter(n).requires_grad)
