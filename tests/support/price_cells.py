@@ -92,7 +92,7 @@ def cell_of(run, names, *, share=None, norm=0.5, **changes):
         "epsilon": run.epsilon,
         "platform": run.platform,
         "split": "leave-one-out",
-        "parameters": 121_217,
+        "parameters": 80_257 if private else 121_217,
         "platforms": {n: planted(n, share, seed=run.seed, attack=attack) for n in taking_part},
         "privacy": claim(run.way, run.epsilon, taking_part, norm=norm) if private else None,
         "rounds": 100,

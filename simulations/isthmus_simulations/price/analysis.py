@@ -72,7 +72,6 @@ def _scenario(cells: Sequence[CellFacts]) -> ScenarioPrice:
     runs = _runs(cells)
     return ScenarioPrice(
         split=reference.split,
-        parameters=reference.parameters,
         platforms=platforms,
         runs=runs,
         limits=limits(platforms, runs),
@@ -194,6 +193,7 @@ def _run(cells: Sequence[CellFacts]) -> RunPrice:
         way=first.way,
         epsilon=first.epsilon,
         platform=first.platform,
+        parameters=first.parameters,
         rounds=float(np.mean([cell.rounds for cell in cells])),
         bytes=float(np.mean([cell.bytes for cell in cells])),
         seconds=float(np.mean(known)) if known else None,

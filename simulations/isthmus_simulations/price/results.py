@@ -15,7 +15,7 @@ from isthmus_simulations.price.cells import Attack, Way
 from isthmus_simulations.results import Privacy
 from isthmus_simulations.transfer.results import Goal
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2
 
 
 class Kept(Figures):
@@ -69,6 +69,7 @@ class RunPrice(Figures):
     way: Way
     epsilon: float | None
     platform: str | None
+    parameters: Count
     rounds: Annotated[float, Field(ge=0)]
     bytes: Annotated[float, Field(ge=0)]
     seconds: Seconds | None
@@ -81,7 +82,6 @@ class ScenarioPrice(Figures):
     """One scenario over all seeds."""
 
     split: Literal["time", "leave-one-out"]
-    parameters: Count
     platforms: dict[str, PlatformPrice]
     runs: tuple[RunPrice, ...]
     limits: tuple[str, ...]
@@ -94,7 +94,7 @@ class PriceResults(Document):
     ABSENT: ClassVar[str] = "run `isthmus benchmark privacy` first"
     BROKEN: ClassVar[str] = "docs/price-of-privacy.md says what each field holds"
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     created: AwareDatetime
     quick: bool
     seeds: tuple[Count, ...] = Field(min_length=1)

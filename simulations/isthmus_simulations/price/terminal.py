@@ -69,11 +69,11 @@ def _quality(name: str, scenario: ScenarioPrice) -> Table:
 
 def _noise(name: str, scenario: ScenarioPrice) -> Table:
     """What each training adds, sends and computes."""
-    headings = ("Sigma", "Noise", "Rounds", "MB", "CPU s")
+    headings = ("Parameters", "Sigma", "Noise", "Rounds", "MB", "CPU s")
     made = _plain(f"{name}: noise and cost", "Training", headings)
     made.caption = (
         "sigma: noise multiplier; noise: norm of a round's over the clipping norm, "
-        f"{scenario.parameters:,} parameters; useful below about {USEFUL:g}"
+        f"useful below about {USEFUL:g}"
     )
     for run in scenario.runs:
         made.add_row(*_noise_row(run))
@@ -87,6 +87,7 @@ def _noise_row(run: RunPrice) -> tuple[Text, ...]:
     schedule = run.privacy.run if run.privacy is not None else None
     return (
         Text(what),
+        Text(f"{run.parameters:,}"),
         Text(words.number(schedule.noise_multiplier if schedule else None)),
         Text(
             words.number(schedule.noise_norm if schedule else None),

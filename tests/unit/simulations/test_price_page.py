@@ -110,6 +110,8 @@ def test_the_terminal_shows_shares_noise_claims_and_goals_in_eighty_columns():
     kept = RESULTS.scenarios["trio"].platforms["beauty"].lines[4].kept
     assert re.search(rf"Pooled +8 +0\.\d{{4}} +{100 * kept.share:.0f}.%", text)
     assert "impossible" in text
+    assert re.search(r"Pooled, ε = 8 +80,257 ", text)
+    assert re.search(r"Federated +121,217 ", text)
     assert "7.92 23.8 71.3" in text
     assert "missed" in text or "met" in text
     assert "Warning: only a test" in text
