@@ -87,6 +87,7 @@ def test_a_bit_flipped_in_a_request_is_refused_or_changes_nothing(data):
     assert found == whole_request()  # a hexadecimal digit in the other case
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:UserWarning")
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_a_bit_flipped_in_a_certificate_is_refused(data):

@@ -172,11 +172,28 @@ def load_certificate(data: bytes) -> x509.Certificate:
     """
     try:
         small = _small(data)
-        if small.lstrip().startswith(_BEGIN):
-            return x509.load_pem_x509_certificate(small)
-        return x509.load_der_x509_certificate(small)
+        pem = small.lstrip().startswith(_BEGIN)
+        load = x509.load_pem_x509_certificate if pem else x509.load_der_x509_certificate
+        return _read_whole(load(small))
     except _DAMAGED:
         raise IdentityError("this is no certificate, or a damaged one") from None
+
+
+def _read_whole(found: x509.Certificate) -> x509.Certificate:
+    """The same, once what `cryptography` parses late or not at all is known to be sound.
+
+    A signature is whole bytes. Its bit string could leave out a last bit that is zero, and be
+    taken for the same signature under another fingerprint.
+
+    Raises:
+        ValueError, TypeError, UnsupportedAlgorithm: it is not.
+    """
+    found.subject, found.not_valid_after_utc, found.public_key()
+    if found.serial_number <= 0:  # RFC 5280, 4.1.2.2
+        raise ValueError("a serial number that is not positive")
+    if not found.public_bytes(Encoding.DER).endswith(b"\x00" + found.signature):
+        raise ValueError("a signature of part of a byte")
+    return found
 
 
 def certificate_fingerprint(certificate: x509.Certificate | bytes) -> str:

@@ -128,6 +128,47 @@ def test_a_received_certificate_is_checked_before_it_is_used():
         check(authority().issue_platform(own.csr, "books", 12, now=NOW))
 
 
+def other_bit(der, at, bit):
+    return der[:at] + bytes([der[at] ^ (1 << bit)]) + der[at + 1 :]
+
+
+def test_a_signature_of_part_of_a_byte_is_refused():
+    """DER can leave out a last bit that is zero: the same signature, another fingerprint."""
+    while True:  # every other signature ends in such a bit
+        sealed = load_certificate(common_authority().issue_platform(site().csr, "books", 1))
+        if not sealed.signature[-1] & 1:
+            break
+    der = sealed.public_bytes(Encoding.DER)
+    shorter = other_bit(der, len(der) - len(sealed.signature) - 1, 0)
+    x509.load_der_x509_certificate(shorter).verify_directly_issued_by(
+        load_certificate(common_authority().certificate_pem)
+    )  # so far it passes
+    with pytest.raises(IdentityError, match="damaged"):
+        require_issued(
+            shorter, authority_pem=common_authority().certificate_pem, name="books", key=None
+        )
+
+
+def test_a_certificate_whose_subject_cannot_be_read_is_refused():
+    """The library parses it when it is first asked for."""
+    der = load_certificate(common_authority().issue_platform(site().csr, "books", 1)).public_bytes(
+        Encoding.DER
+    )
+    odd = other_bit(der, der.rindex(b"\x0c\x05books"), 0)  # a UTF-8 string's tag
+    with pytest.raises(IdentityError, match="damaged"):
+        load_certificate(odd)
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number:UserWarning")
+def test_a_serial_number_below_zero_is_refused():
+    sealed = load_certificate(common_authority().issue_platform(site().csr, "books", 1))
+    der, number = sealed.public_bytes(Encoding.DER), sealed.serial_number
+    size = number.bit_length() // 8 + 1
+    at = der.index(number.to_bytes(size, "big"))
+    with pytest.raises(IdentityError, match="damaged"):
+        load_certificate(other_bit(der, at, 7))
+
+
 def test_a_servers_certificate_has_all_hosts_and_the_authority_behind_it():
     ca, key = common_authority(), new_tls_key()
     hosts = ["fed.example.org", "localhost", "192.0.2.7", "::1"]
