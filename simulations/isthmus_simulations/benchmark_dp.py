@@ -27,10 +27,10 @@ from isthmus_simulations.benchmark_dp_sides import (
     NOISE_MULTIPLIER,
     SIDES,
     Side,
-    Work,
     noise_of,
     step_of,
 )
+from isthmus_simulations.benchmark_dp_work import Work
 
 MEASURED: tuple[Side, ...] = ("ours", "twin", "autograd")
 """Whose memory is measured; Opacus's is several times that of autograd (docs/privacy-engine.md)."""

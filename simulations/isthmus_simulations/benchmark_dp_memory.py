@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from isthmus.errors import FederationError, ScenarioError
-from isthmus_simulations.benchmark_dp_sides import Side, Work, step_of
+from isthmus_simulations.benchmark_dp_sides import Side, step_of
+from isthmus_simulations.benchmark_dp_work import Work
 
 WARM_UP = 2  # users of the step that loads the libraries
 STEPS = 2

@@ -8,7 +8,7 @@ whose output meets the items' content, and the prior's sharpness is a module wit
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,7 @@ from torch import Tensor, nn
 from isthmus.encoder import SharedEncoder, Table
 from isthmus_client.model import content_of, prior_queries
 from isthmus_client.sequences import Batch
-from isthmus_simulations.benchmark_dp_sides import (
-    CLIPPING_NORM,
-    Step,
-    Work,
-    cross_entropy,
-    rows_of,
-)
+from isthmus_simulations.benchmark_dp_work import CLIPPING_NORM, Work, cross_entropy, rows_of
 
 PHYSICAL = 64  # users that Opacus and its memory manager take at once
 
@@ -130,7 +124,7 @@ def opacus_losses(model: nn.Module, work: Work, part: Batch) -> Tensor:
     return losses / counted.sum(dim=1).clamp_min(1)
 
 
-def opacus_step(work: Work, *, ghost: bool) -> Step:
+def opacus_step(work: Work, *, ghost: bool) -> Callable[[], None]:
     """One step of Opacus's optimiser over micro-batches, as its memory manager takes it.
 
     Args:

@@ -13,7 +13,8 @@ from isthmus_simulations import benchmark_dp_opacus as opacus
 from isthmus_simulations import benchmark_dp_sides as sides
 from isthmus_simulations.benchmark_dp import GOALS, Cost, Goal, compare_dp
 from isthmus_simulations.benchmark_dp_memory import peak_megabytes
-from isthmus_simulations.benchmark_dp_sides import SIDES, Work
+from isthmus_simulations.benchmark_dp_sides import SIDES
+from isthmus_simulations.benchmark_dp_work import Work
 from isthmus_simulations.cli_benchmark import app
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Opacus 1.6 uses what PyTorch has renamed
