@@ -127,6 +127,14 @@ def test_every_option_is_documented_and_no_other(name):
     assert documented == real - {"--help"}
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_readme_has_a_row_for_every_command(name):
+    section = (ROOT / "README.md").read_text().partition("\n## Commands\n")[2].partition("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    named = [set(" ".join(re.findall(r"`([^`]+)`", row)).split()) for row in rows]
+    assert any(set(name.split()[1:3]) <= row for row in named)
+
+
 def words(parameter: click.Parameter):
     """An option's long names, or an argument's name in capitals."""
     if isinstance(parameter, click.Option):
