@@ -9,7 +9,6 @@ from isthmus_simulations.report import formats
 from isthmus_simulations.report.verdicts import Kind, kind
 from isthmus_simulations.results import (
     MAIN_DIFFERENCE,
-    MODELS,
     BucketMetrics,
     Metrics,
     ModelName,
@@ -118,11 +117,11 @@ def _models(platform: PlatformResults, repeat: bool) -> Mapping[ModelName, Metri
 def _columns(
     figures: Iterable[Mapping[ModelName, Metrics | BucketMetrics]],
 ) -> tuple[ModelName, ...]:
-    """The models that have a figure anywhere, in a report's order."""
+    """The models that have a figure anywhere, each below its heading of `GROUPS`."""
     found = [pair for models in figures for pair in models.items() if pair[1].ndcg is not None]
     # The user's own items cannot be new to the user: a column of zeros would say nothing.
     present = {model for model, figure in found if figure.ndcg or model != "own_history"}
-    return tuple(model for model in MODELS if model in present)
+    return tuple(model for _, models in GROUPS for model in models if model in present)
 
 
 def _groups(columns: tuple[ModelName, ...]) -> tuple[tuple[str, int], ...]:

@@ -33,6 +33,15 @@ def test_the_first_table_is_the_primary_metric_with_lift_and_gate():
     assert sum(width for _, width in table.groups) == len(table.columns) == len(table.rows[0].cells)
 
 
+def test_each_column_stands_below_its_own_heading():
+    table = main(RESULTS)
+    headings = [title for title, width in table.groups for _ in range(width)]
+    under = dict(zip(table.columns, headings, strict=True))
+    assert under["content"] == under["federated"] == under["personalised"] == "Federation"
+    assert (under["local"], under["pooled"]) == ("Alone", "Upper bound")
+    assert under["prior"] == "Untrained baselines"
+
+
 def test_the_upper_bound_is_never_best():
     assert marks(changed("fresh", local=0.2, pooled=0.9, personalised=0.3), "best") == [
         "personalised"
