@@ -8,7 +8,6 @@ that it is as fresh at the test window as it would be in serving; what is tuned 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -27,6 +26,7 @@ from isthmus_client.baselines import (
     text_knn,
     weighted_knn,
 )
+from isthmus_client.computing import stopwatch
 from isthmus_client.contender import Contender, Trial, best_trial
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.model import PRIOR_DECAY
@@ -48,16 +48,16 @@ class Tuner(Generic[Fitted]):
 
     def __init__(self, workspace: Workspace) -> None:
         self._judge = Evaluator(workspace, "validation", "tuning")
-        self._started = time.process_time()
+        self._spent = stopwatch()
         self._trials: tuple[Trial, ...] = ()
         self._best: Fitted | None = None
 
     def attempt(self, fit: Callable[[], Fitted], **settings: float | str) -> float | None:
         """Fit a configuration; its NDCG@10 on the tuning users, None without users."""
-        started = time.process_time()
+        spent = stopwatch()
         fitted = fit()
         ndcg = self._judge.scorer(fitted("validation")).mean_ndcg
-        self._trials += (Trial(settings, ndcg, time.process_time() - started),)
+        self._trials += (Trial(settings, ndcg, spent()),)
         if best_trial(self._trials) == len(self._trials) - 1:
             self._best = fitted
         return ndcg
@@ -75,7 +75,7 @@ class Tuner(Generic[Fitted]):
 
     def contender(self, name: str) -> Contender:
         """The best configuration under a name, with all that were tried."""
-        seconds = time.process_time() - self._started
+        seconds = self._spent()
         return Contender(name, self.best, self._trials, best_trial(self._trials), seconds)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
@@ -10,6 +9,7 @@ from typing import Final, TypeVar
 from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.ranker_public import RankerStart, starting_ranker
 from isthmus_client.classical import fit_item_knn, fit_recent_popularity
+from isthmus_client.computing import stopwatch
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import train_alone
@@ -174,9 +174,9 @@ def _signals(workspace: Workspace, recipe: Recipe) -> RankerData:
 
 def _timed(before: float, work: Callable[[], Value]) -> tuple[Value, float]:
     """The value of some work, and its seconds of computing with those spent before."""
-    started = time.thread_time()
+    spent = stopwatch()
     value = work()
-    return value, before + time.thread_time() - started
+    return value, before + spent()
 
 
 def _local(data: RankerData, recipe: Recipe) -> RankerModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +14,7 @@ from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.errors import ScenarioError
 from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
+from isthmus_client.computing import stopwatch
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.trainer import LocalResult
 from isthmus_client.training import Settings, batches, generator, optimiser_for, train_content
@@ -67,7 +67,7 @@ class FederatedTrainer:
 
     def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
         """Validate the received parameters (if the plan says so), then train from them."""
-        started = time.perf_counter()
+        spent = stopwatch()
         shared = self.load(parameters)
         metrics = self._validate(shared) if plan.validate else {}
         shared.to(self.device)
@@ -84,7 +84,7 @@ class FederatedTrainer:
             random=random,
             optimiser=optimiser_for(shared, settings),
         )
-        done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
+        done = {"loss": loss, "steps": float(len(parts)), "seconds": spent()}
         update = split(shared.cpu())[0].minus(parameters)
         return LocalResult(update, int(users.size), {**metrics, **done})
 

@@ -7,7 +7,6 @@ training window, where signals are counted before the cut and purchases lie behi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -21,6 +20,7 @@ from scipy import sparse
 from isthmus.progress import Advance
 from isthmus.ranker import SIGNALS
 from isthmus_client.classical import fit_popularity
+from isthmus_client.computing import stopwatch
 from isthmus_client.contender import Contender, Trial, best_trial
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.ranking import Scorer, Scores, Window
@@ -116,7 +116,7 @@ def fit_lightgbm(
         seed: of the trees and of the sampled negatives.
         advance: called once for each shape.
     """
-    started = time.process_time()
+    spent = stopwatch()
     lessons = _joined(_lessons(workspace, seed))
     if not lessons.bought.any():
         return replace(fit_popularity(workspace), name=NAME)
@@ -127,7 +127,7 @@ def fit_lightgbm(
         trials.append(trial)
         rankers.append(ranker)
     chosen = best_trial(tuple(trials))
-    seconds = time.process_time() - started
+    seconds = spent()
     return Contender(NAME, rankers[chosen], tuple(trials), chosen, seconds)
 
 
@@ -140,15 +140,14 @@ def _tries(
     users = judge.task.users
     asked = now.candidates(users)
     for shape in SHAPES:
-        began = time.process_time()
+        lap = stopwatch()
         booster = lightgbm.train(shape.parameters(seed), _dataset(lessons), max(TREES))
         for trees in TREES:
             ranker = _Ranker(served, booster, trees)
             scores = ranker.scores(users.size, asked, now.popularity)
             ndcg = judge.scorer(_looked_up(users, scores)).mean_ndcg
-            done = time.process_time()
-            yield Trial({**asdict(shape), "trees": trees}, ndcg, done - began), ranker
-            began = done
+            yield Trial({**asdict(shape), "trees": trees}, ndcg, lap()), ranker
+            lap = stopwatch()
         advance(1)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from isthmus.encoder import EncoderConfig, SharedEncoder, initial_encoder
 from isthmus.progress import Advance
+from isthmus_client.computing import stopwatch
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.training import Settings, batches, generator, optimiser_for, train_content
 from isthmus_client.workspace import Workspace
@@ -43,7 +43,7 @@ class Keeper:
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
-        self._started = time.perf_counter()
+        self._spent = stopwatch()
         self._state: dict[str, Tensor] | None = None
         self._score = -math.inf
         self.curve: list[CurvePoint] = []
@@ -62,7 +62,7 @@ class Keeper:
         Args:
             judged: what "best" goes by, where that is not the score itself.
         """
-        self.curve.append(CurvePoint(step, time.perf_counter() - self._started, score))
+        self.curve.append(CurvePoint(step, self._spent(), score))
         value = score if judged is None else judged
         if self._state is None or value is None or value > self._score:
             self._score = -math.inf if value is None else value

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from isthmus.encoder import SharedEncoder
 from isthmus.progress import Advance
+from isthmus_client.computing import stopwatch
 from isthmus_client.contender import Contender, Trial, best_trial
 from isthmus_client.content_loss import content_loss
 from isthmus_client.evaluate import Evaluator
@@ -98,23 +98,23 @@ def fit_mr_mtl(
         The release given is not touched. Nothing that is fitted here is `Shared`: the encoder has
         been trained without differential privacy and is for serving on this platform alone.
     """
-    started = time.process_time()
+    spent = stopwatch()
     trials: list[Trial] = []
     fits: list[Personalised] = []
     unmoved: Personalised | None = None
     for strength in settings.lambdas:
-        began = time.process_time()
+        lap = stopwatch()
         encoder, moved = _near(workspace, release, strength, settings, seed)
         fitted = None if moved else unmoved
         fitted = fitted or personalise(workspace, encoder, settings.head, seed=seed)
         unmoved = unmoved if moved else fitted
         shown = "infinity" if math.isinf(strength) else strength
         ndcg = fitted.curve[fitted.best].ndcg
-        trials.append(Trial({"lambda": shown}, ndcg, time.process_time() - began))
+        trials.append(Trial({"lambda": shown}, ndcg, lap()))
         fits.append(fitted)
         advance(1)
     chosen = best_trial(tuple(trials))
-    seconds, best = time.process_time() - started, fits[chosen]
+    seconds, best = spent(), fits[chosen]
     ranked = Contender(NAME, _Model(workspace, best.model), tuple(trials), chosen, seconds)
     return MrMtl(ranked, settings.lambdas[chosen], best.model.shared, best)
 

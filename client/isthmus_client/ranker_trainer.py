@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,6 +14,7 @@ from isthmus.messages import RoundPlan
 from isthmus.parameters import Shared
 from isthmus.ranker import RankerConfig, SharedRanker, initial_ranker
 from isthmus.ranker_public import RankerStart, starting_ranker
+from isthmus_client.computing import stopwatch
 from isthmus_client.ranker_model import TuningJudge, TuningSignals
 from isthmus_client.ranker_training import (
     Examples,
@@ -84,7 +84,7 @@ class RankerTrainer:
 
     def train(self, parameters: Shared, plan: RoundPlan) -> LocalResult:
         """Validate the received ranker (if the plan says so), then train from it."""
-        started = time.perf_counter()
+        spent = stopwatch()
         ranker = ranker_of(parameters)
         metrics = self._validate(ranker) if plan.validate else {}
         random = generator(plan.seed, "ranker round", self.platform, plan.round)
@@ -93,7 +93,7 @@ class RankerTrainer:
         parts = batches(rows, settings, plan.local_epochs, random) if rows.size else []
         optimiser = ranker_optimiser(ranker, plan.learning_rate, plan.weight_decay)
         loss = train_ranker(ranker, self.examples, parts, optimiser)
-        done = {"loss": loss, "steps": float(len(parts)), "seconds": time.perf_counter() - started}
+        done = {"loss": loss, "steps": float(len(parts)), "seconds": spent()}
         update = split(ranker)[0].minus(parameters)
         return LocalResult(update, int(rows.size), {**metrics, **done})
 

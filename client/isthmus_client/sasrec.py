@@ -8,7 +8,6 @@ nothing of this model is ever shared.
 from __future__ import annotations
 
 import copy
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 
 from isthmus.progress import Advance
+from isthmus_client.computing import stopwatch
 from isthmus_client.contender import Contender, Trial
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import Keeper
@@ -72,7 +72,7 @@ def fit_sasrec(
         A contender whose scorer puts items that no training user met last, all equal: an embedding
         that was never a target holds its random start and what negatives pushed it to.
     """
-    started = time.process_time()
+    spent = stopwatch()
     training = SasRecTraining(workspace, settings, seed=seed, device=device)
     model, users = training.averaged, workspace.sequences.training_users
     evaluator = Evaluator(workspace, "validation", purpose="tuning")
@@ -88,7 +88,7 @@ def fit_sasrec(
             break
     model.load_state_dict(keeper.restore())
     best = keeper.curve[keeper.best]
-    seconds = time.process_time() - started
+    seconds = spent()
     trial = Trial({**asdict(settings), "best_epoch": best.step}, best.ndcg, seconds)
     return Contender(
         "sasrec", lambda window: scorer(model, workspace, window), (trial,), 0, seconds

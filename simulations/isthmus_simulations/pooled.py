@@ -5,7 +5,6 @@ This is what platforms may not do; it tells how much the federation leaves on th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from isthmus.border import split
 from isthmus.encoder import SharedEncoder, initial_encoder
 from isthmus.progress import Advance
+from isthmus_client.computing import stopwatch
 from isthmus_client.evaluate import Evaluator
 from isthmus_client.local_training import CurvePoint, Keeper
 from isthmus_client.training import batches, generator, optimiser_for, train_content
@@ -27,7 +27,7 @@ def train_pooled(workspaces: Sequence[Workspace], plan: TrainingPlan, advance: A
 
     A batch comes from one platform, with negatives from that platform's catalogue.
     """
-    started = time.perf_counter()
+    spent = stopwatch()
     shared = initial_encoder(plan.encoder, plan.seed)
     evaluators = [Evaluator(w, "validation", purpose="tuning") for w in workspaces]
     optimiser, keeper = optimiser_for(shared, plan.settings), Keeper(plan.patience)
@@ -51,7 +51,7 @@ def train_pooled(workspaces: Sequence[Workspace], plan: TrainingPlan, advance: A
             break
     shared.load_state_dict(keeper.restore())
     curves = _curves(workspaces, keeper, scores)
-    best, seconds = keeper.curve[keeper.best].step, time.perf_counter() - started
+    best, seconds = keeper.curve[keeper.best].step, spent()
     return Trained(split(shared)[0], curves, best, seconds)
 
 

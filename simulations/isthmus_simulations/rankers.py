@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +13,7 @@ from isthmus.parameters import Shared
 from isthmus.progress import Advance
 from isthmus.ranker import SharedRanker
 from isthmus.ranker_public import starting_ranker
+from isthmus_client.computing import stopwatch
 from isthmus_client.contender import Contender
 from isthmus_client.local_training import CurvePoint, Keeper
 from isthmus_client.ranker_fitting import at_home, fit_ranker
@@ -105,13 +105,13 @@ def train_rankers(
 
 def _finished(data: RankerData, rankers: Rankers, own: Contender | None, seed: int) -> Rankers:
     """One platform's models with what it adds at home, to all but the release as it is."""
-    started = time.thread_time()
+    spent = stopwatch()
 
     def added(model: RankerModel) -> RankerModel:
         return at_home(RankerTrainer(data, model.encoder), model, own, seed=seed)
 
     personalised = added(rankers.personalised)
-    seconds = time.thread_time() - started  # the three ways take as long as each other
+    seconds = spent()  # the three ways take as long as each other
     return replace(
         rankers,
         local=added(rankers.local),
@@ -150,7 +150,7 @@ def _without_federation(
 
 def _alone(plan: TrainingPlan, data: RankerData, encoder: Shared, advance: Advance) -> Trained:
     """A ranker trained at home from where the run starts."""
-    started = time.perf_counter()
+    spent = stopwatch()
     trainer = RankerTrainer(data, encoder_of(encoder, plan.encoder))
     fitted = fit_ranker(
         trainer,
@@ -161,7 +161,7 @@ def _alone(plan: TrainingPlan, data: RankerData, encoder: Shared, advance: Advan
         advance=advance,
     )
     curves = {data.workspace.platform.name: fitted.curve}
-    best, seconds = fitted.curve[fitted.best].step, time.perf_counter() - started
+    best, seconds = fitted.curve[fitted.best].step, spent()
     return Trained(split(fitted.ranker)[0], curves, best, seconds)
 
 
@@ -173,7 +173,7 @@ def _pooled(
     plan: TrainingPlan, data: Sequence[RankerData], encoder: Shared, advance: Advance
 ) -> Trained:
     """One ranker on everybody's examples in random order, stopped by the mean validation."""
-    started = time.perf_counter()
+    spent = stopwatch()
     module = encoder_of(encoder, plan.encoder)
     trainers = [RankerTrainer(each, module) for each in data]
     ranker, keeper = _initial(plan), Keeper(plan.patience)
@@ -196,7 +196,7 @@ def _pooled(
         )
         for place, trainer in enumerate(trainers)
     }
-    best, seconds = keeper.curve[keeper.best].step, time.perf_counter() - started
+    best, seconds = keeper.curve[keeper.best].step, spent()
     return Trained(split(ranker)[0], curves, best, seconds)
 
 

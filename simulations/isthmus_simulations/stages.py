@@ -28,7 +28,7 @@ class Trained:
     Attributes:
         curves: one for each platform that was validated, by name.
         best: the step whose parameters these are.
-        seconds: of computing, wall clock.
+        seconds: of computing.
     """
 
     parameters: Shared

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
 from isthmus.border import split
 from isthmus.progress import Advance
+from isthmus_client.computing import stopwatch
 from isthmus_client.contender import Contender
 from isthmus_client.local_training import train_alone
 from isthmus_client.sasrec import SasRecSettings, fit_sasrec
@@ -48,7 +48,7 @@ def train_without_federation(
 
 
 def _alone(workspace: Workspace, plan: TrainingPlan, advance: Advance) -> Trained:
-    started = time.perf_counter()
+    spent = stopwatch()
     run = train_alone(
         workspace,
         plan.encoder,
@@ -59,7 +59,7 @@ def _alone(workspace: Workspace, plan: TrainingPlan, advance: Advance) -> Traine
         advance=advance,
     )
     curves = {workspace.platform.name: run.curve}
-    best, seconds = run.curve[run.best].step, time.perf_counter() - started
+    best, seconds = run.curve[run.best].step, spent()
     return Trained(split(run.encoder)[0], curves, best, seconds)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from isthmus.border import split
 from isthmus.errors import MessageRefusedError, ScenarioError
 from isthmus.parameters import Shared
+from isthmus_client.computing import stopwatch
 from isthmus_client.federated_trainer import initial_parameters
 from isthmus_client.local_training import train_alone
 from isthmus_client.workspace import Workspace
@@ -47,9 +47,9 @@ def train(way: Way, job: Job, workspaces: Sequence[Workspace]) -> Trained:
         FederationError: a round could not be finished.
         BudgetError: a ledger refuses a round.
     """
-    started = time.process_time()
+    spent = stopwatch()
     found = _HOW[way](job, workspaces)
-    return replace(found, seconds=time.process_time() - started)
+    return replace(found, seconds=spent())
 
 
 def impossible(job: Job, workspaces: Sequence[Workspace]) -> str | None:
