@@ -46,7 +46,8 @@ class Row:
     Attributes:
         notes: small print below the name, line by line.
         lift: the main difference; "" in tables without it.
-        gate: what is served; "" as above.
+        gate: the model that is served; "" as above.
+        federated: whether that is the federation's.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Row:
     lift: str = ""
     kind: Kind = "unknown"
     gate: str = ""
+    federated: bool = False
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def _platform_row(
         cells=cells,
         lift=formats.lift(difference) if difference else formats.MISSING,
         kind=kind(difference),
-        gate=platform.gate.decision if platform.gate else formats.MISSING,
+        gate=formats.label(served) if served else formats.MISSING,
+        federated=bool(platform.gate and platform.gate.decision == "federated"),
     )
 
 

@@ -88,7 +88,7 @@ def test_the_main_table_holds_the_results(page):
     told = ("popularity", "item_knn", "prior", "local")
     told += ("content", "federated", "personalised", "pooled")
     assert first[:8] == [f"{models[model].ndcg:.4f}" for model in told]
-    assert first[-1] == "federated"
+    assert first[-1] == "Personalised"
 
 
 def test_all_metrics_protocols_and_buckets_have_their_table(page):

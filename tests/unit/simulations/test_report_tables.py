@@ -3,6 +3,7 @@
 import pytest
 from example_results import example_results
 
+from isthmus_simulations.report import formats
 from isthmus_simulations.report.tables import bucket_tables, metric_tables
 from isthmus_simulations.results import Metrics
 
@@ -28,7 +29,12 @@ def test_the_first_table_is_the_primary_metric_with_lift_and_gate():
     table = main(RESULTS)
     assert (table.key, table.main) == ("ndcg", True)
     assert [row.name for row in table.rows] == list(RESULTS.platforms)
-    assert table.rows[3].gate == "local"
+    assert [row.gate for row in table.rows] == [
+        formats.label(platform.gate.served) for platform in RESULTS.platforms.values()
+    ]
+    assert [row.federated for row in table.rows] == [
+        platform.gate.decision == "federated" for platform in RESULTS.platforms.values()
+    ]
     assert table.rows[4].kind == "gain"
     assert sum(width for _, width in table.groups) == len(table.columns) == len(table.rows[0].cells)
 

@@ -30,7 +30,7 @@ def test_wide_terminals_get_one_row_for_each_platform():
         "0.0462",
         "0.0498",
     ]
-    assert row.split()[-1] == "local"
+    assert row.split()[-1] == "Item-kNN"  # what its gate keeps, by name
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
