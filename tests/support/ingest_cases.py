@@ -74,3 +74,8 @@ def adds_up(result):
         feed.read == feed.added + feed.updated + feed.already + feed.rejections
         for feed in result.feeds
     )
+
+
+def of(result, table="events"):
+    """What became of one table's feed."""
+    return next(feed for feed in result.feeds if feed.table == table)
