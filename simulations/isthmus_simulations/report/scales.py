@@ -41,20 +41,26 @@ def padded(values: Iterable[float], start: float, stop: float, pad: float = 0.06
 
 
 def ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten in `low..high`."""
-    step = _round_step((high - low) / max(1, about))
-    if step is None:
+    """Multiples of 1, 2 or 5 times a power of ten in `low..high`; at least one where it is wide."""
+    rough = (high - low) / max(1, about)
+    if not rough > 0:
         return [low]
+    coarse, fine = _round_steps(rough)
+    return _multiples(coarse, low, high) or _multiples(fine, low, high)
+
+
+def _multiples(step: float, low: float, high: float) -> list[float]:
+    """All in `low..high`."""
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def _round_step(rough: float) -> float | None:
-    """The next 1, 2 or 5 times a power of ten that is not below `rough`."""
-    if not rough > 0:
-        return None
+def _round_steps(rough: float) -> tuple[float, float]:
+    """1, 2 or 5 times a power of ten: the next that is not below `rough`, and the one before it."""
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(m * power for m in (1, 2, 5, 10) if m * power >= rough * (1 - 1e-9))
+    steps = [m * power for m in (0.5, 1, 2, 5, 10)]
+    place = next(i for i, step in enumerate(steps) if i and step >= rough * (1 - 1e-9))
+    return steps[place], steps[place - 1]
 
 
 def spread(places: list[float], gap: float, low: float, high: float) -> list[float]:

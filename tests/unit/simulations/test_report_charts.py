@@ -43,6 +43,7 @@ def test_ticks_of_an_empty_axis_and_of_known_ones():
     assert ticks(0.3, 0.3) == [0.3]
     assert ticks(0, 1) == [0, 0.5, 1]
     assert ticks(-0.12, 0.31, 4) == [0, 0.2]
+    assert ticks(0.5, 4.52, 2) == [2, 4]  # no multiple of 5 is there
 
 
 def test_a_scale_turns_values_into_places_and_holds_them():
