@@ -76,7 +76,8 @@ class Row:
         users_share: the personalised release with `largest` users over the reference.
         seconds: of computing the personalised release with `largest` users, the slowest seed.
         saved: share of the computing of its own model, on all users, that a release saves to the
-            same quality; 0 where no release gets there. Mean over seeds; None without own model.
+            same quality; 0 where no release gets there. The sequence model that is fused into
+            either counts for neither. Mean over seeds; None without own model.
     """
 
     scenario: str
@@ -130,11 +131,16 @@ def _saved(sizes: Sequence[CellSize]) -> float | None:
 
 
 def _saved_once(size: CellSize) -> float:
-    own, alone = size.models["local"].ndcg or 0.0, size.seconds.get("local", 0.0)
+    own, alone = size.models["local"].ndcg or 0.0, _apart(size, "local")
     there = [n for n in ("release", "personalised") if n in size.models]
     good = [n for n in there if (size.models[n].ndcg or 0.0) >= own]
-    spent = min((size.seconds.get(name, 0.0) for name in good), default=alone)
+    spent = min((_apart(size, name) for name in good), default=alone)
     return 1 - spent / alone if alone > 0 else 0.0
+
+
+def _apart(size: CellSize, name: str) -> float:
+    """Seconds of a model without those of the sequence model: the same one, fused into both."""
+    return max(size.seconds.get(name, 0.0) - size.seconds.get("sasrec", 0.0), 0.0)
 
 
 def _mean(found: Sequence[Metrics | None]) -> float | None:

@@ -85,6 +85,9 @@ def test_a_release_saves_what_its_cheapest_use_as_good_costs_less():
     assert saved(**own, release=(0.09, 0.0), personalised=(0.12, 30.0)) == 0.25
     assert saved(**own, release=(0.09, 0.0), personalised=(0.12, 50.0)) == -0.25
     assert saved(**own, release=(0.09, 0.0), personalised=(0.09, 30.0)) == 0.0
+    fused = {"local": (0.10, 60.0), "sasrec": (0.05, 20.0)}  # the same in both
+    assert saved(**fused, release=(0.09, 0.0), personalised=(0.12, 50.0)) == 0.25
+    assert saved(**fused, release=(0.10, 0.0), personalised=(0.12, 50.0)) == 1.0
     assert rows(CELLS)[0].saved is None
 
 
