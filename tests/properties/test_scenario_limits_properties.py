@@ -1,6 +1,7 @@
 """Limits on a platform against a slow, plain rereading of what they say."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from isthmus.errors import DataInvalidError
 from isthmus_client.catalogue import Catalogue
 from isthmus_client.histories import Histories
 from isthmus_client.relations import PlatformTables
-from isthmus_simulations.scenarios.limits import Limits, restrict
+from isthmus_simulations.scenarios.limits import Limits, restrict, taken_at
 
 LIMITS = st.builds(
     Limits,
@@ -108,3 +109,24 @@ def test_the_draw_does_not_favour_the_first_users():
     small = restrict(tables_of(events), Limits(max_users=300), name="shop", seed=5)
     rows = [int(user[1:]) for user in small.histories.user_ids]
     assert 440 < np.mean(rows) < 560
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.dictionaries(st.text("uvwxyz", min_size=1), st.lists(st.integers(0, 9), min_size=2)))
+def test_a_platform_as_it_stood_is_one_read_on_that_day(events):
+    """Here an event's item is its row's, and its time is drawn."""
+    times = {user: sorted(drawn) for user, drawn in events.items()}
+    whole = {user: [row % 6 for row in range(len(drawn))] for user, drawn in times.items()}
+    until = {user: sum(time < 5 for time in drawn) for user, drawn in times.items()}
+    then = {user: whole[user][: until[user]] for user in whole if until[user] > 1}
+    tables = tables_of(whole)
+    columns = np.array([time for user in sorted(times) for time in times[user]], dtype=np.int64)
+    timed = replace(tables, histories=replace(tables.histories, times=columns))
+    if not then:
+        with pytest.raises(DataInvalidError, match="platform shop: nobody has two events"):
+            taken_at(timed, 5, name="shop")
+        return
+    found = taken_at(timed, 5, name="shop")
+    assert as_mapping(found) == as_mapping(tables_of(then))
+    assert (found.histories.times < 5).all()
+    assert found.catalogue.item_ids == timed.catalogue.item_ids

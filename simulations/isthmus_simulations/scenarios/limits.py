@@ -33,6 +33,29 @@ class Limits:
     max_users: int = 0
 
 
+def taken_at(tables: PlatformTables, moment: int, *, name: str) -> PlatformTables:
+    """The platform as it stood at a moment (Unix seconds): no event from then on.
+
+    Users with a single event by then are left out, as a reading on that day would have done. A
+    platform without times stays as it is. The catalogue stays whole; limits come after.
+
+    Raises:
+        DataInvalidError: nobody is left.
+    """
+    histories = tables.histories
+    if not histories.timed:
+        return tables
+    earlier = histories.times < moment
+    users = np.bincount(_owners(histories)[earlier], minlength=histories.users) > 1
+    if not users.any():
+        raise DataInvalidError(
+            f"platform {name}: nobody has two events before the end under [split]",
+            hint="set a later end, or leave the platform out",
+        )
+    rows = np.arange(len(tables.catalogue))
+    return replace(tables, histories=_histories(histories, earlier, users, rows))
+
+
 def restrict(tables: PlatformTables, limits: Limits, *, name: str, seed: int) -> PlatformTables:
     """The platform within its limits: items first, then users, then the draw.
 

@@ -23,7 +23,7 @@ from isthmus_client.relations import PlatformTables
 from isthmus_client.text_encoder import HuggingFaceEncoder
 from isthmus_client.vector_cache import encode_cached
 from isthmus_simulations.scenarios.hostile import foreign_script, shuffle_items
-from isthmus_simulations.scenarios.limits import Limits, restrict
+from isthmus_simulations.scenarios.limits import Limits, restrict, taken_at
 from isthmus_simulations.scenarios.scenario import (
     ContractPlatform,
     CopyPlatform,
@@ -98,7 +98,10 @@ def prepare(
         FeedRefusedError: a platform's own tables are not fit for use.
     """
     chosen = scenario.quickened() if quick else scenario
-    tables = read_platforms(chosen.platforms, data, seed, progress)
+    end = chosen.split.end
+    tables = read_platforms(
+        chosen.platforms, data, seed, progress, end=iso_seconds(end) if end else None
+    )
     cut = _moments(chosen.split, [each.histories for each in tables])
     splits = [_split(each.histories, cut) for each in tables]
     text_encoder = HuggingFaceEncoder(encoder or chosen.encoder.directory)
@@ -122,14 +125,25 @@ def prepare(
 
 
 def read_platforms(
-    plans: Sequence[PlatformPlan], data: Path | None, seed: int, progress: Progress
+    plans: Sequence[PlatformPlan],
+    data: Path | None,
+    seed: int,
+    progress: Progress,
+    *,
+    end: int | None = None,
 ) -> list[PlatformTables]:
-    """Every platform's tables in the order of the plans; a copy's are those of its original."""
+    """Every platform's tables in the order of the plans; a copy's are those of its original.
+
+    Args:
+        end: Unix seconds from which on events are left out; None = all are there.
+    """
     own = [plan for plan in plans if not isinstance(plan, CopyPlatform)]
     tables: dict[str, PlatformTables] = {}
     with progress.track("Reading platforms", len(own)) as advance:
         for plan in own:
-            tables[plan.name] = _limited(plan, _read_one(plan, data), seed)
+            whole = _read_one(plan, data)
+            there = whole if end is None else taken_at(whole, end, name=plan.name)
+            tables[plan.name] = _limited(plan, there, seed)
             advance(1)
     return [tables[p.copy_of if isinstance(p, CopyPlatform) else p.name] for p in plans]
 

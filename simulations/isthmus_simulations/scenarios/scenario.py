@@ -62,9 +62,15 @@ def _moment(value: float | str) -> float | str:
     return value
 
 
+def _iso(text: str) -> str:
+    iso_seconds(text)
+    return text
+
+
 FilePath = Annotated[Path, AfterValidator(_beside)]
 Behaviour = Annotated[str, AfterValidator(_known_behaviour)]
 Moment = Annotated[float | str, AfterValidator(_moment)]
+IsoDate = Annotated[str, AfterValidator(_iso)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 Limit = Annotated[int, Field(ge=0)]
 
@@ -80,21 +86,26 @@ class SplitPlan(_Model):
         validation: where validation starts: an ISO date, or the share of all platforms' events
             that lie before it.
         test: the same for the test.
+        end: events from this moment on are left out, as if the data had been taken then; None =
+            all are there. Shares count what is left.
     """
 
     kind: SplitKind = "time"
     validation: Moment = 0.8
     test: Moment = 0.9
+    end: IsoDate | None = None
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.kind == "leave-one-out":
-            if {"validation", "test"} & self.model_fields_set:
-                raise ValueError("leave-one-out has no validation or test moment; remove them")
+            if {"validation", "test", "end"} & self.model_fields_set:
+                raise ValueError("leave-one-out has no validation, test or end; remove them")
         elif type(self.validation) is not type(self.test):
             raise ValueError("validation and test must both be dates or both be shares")
         elif not _order(self.validation) < _order(self.test):
             raise ValueError(f"validation {self.validation} is not before test {self.test}")
+        elif self.end and isinstance(self.test, str) and not _order(self.test) < _order(self.end):
+            raise ValueError(f"test {self.test} is not before end {self.end}")
         return self
 
 

@@ -151,6 +151,13 @@ def test_there_must_be_a_platform(tmp_path):
         ('validation = 0.5\ntest = "2024-01-01"', "both be dates or both be shares"),
         ('validation = "soon"\ntest = "later"', "Invalid isoformat string: 'soon'"),
         ('kind = "leave-one-out"\ntest = 0.9', "remove them"),
+        ('kind = "leave-one-out"\nend = "2024-01-01"', "remove them"),
+        ('end = "some day"', "split.end: Invalid isoformat string: 'some day'"),
+        ("end = 0.9", "split.end: Input should be a valid string"),
+        (
+            "validation = 2024-01-01\ntest = 2024-02-01\nend = 2024-02-01",
+            "test 2024-02-01 is not before end 2024-02-01",
+        ),
         ("validation = true", "split.validation"),
     ],
 )

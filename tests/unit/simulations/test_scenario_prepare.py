@@ -121,6 +121,41 @@ def test_dates_outside_the_data(folder, encoder):
         prepared(scenario, folder, encoder)
 
 
+@pytest.mark.parametrize("dates", ["", "validation = 2024-01-08\ntest = 2024-01-10\n"])
+def test_an_end_gives_what_was_there_on_that_day(folder, encoder, tmp_path_factory, dates):
+    limits = {"shop": "min_item_users = 3", "stall": ""}
+    scenario = write_scenario(folder, f"[split]\n{dates}end = 2024-01-13\n", limits)
+    found = prepared(scenario, folder, encoder)
+    then = tmp_path_factory.mktemp("then")
+    write_platform(then, "shop", users=7, days=12)
+    write_platform(then, "stall", users=3, days=12, titles=("green ink", "red pen"))
+    expected = prepared(write_scenario(then, f"[split]\n{dates}", limits), then, encoder)
+    assert (found.validation_start, found.test_start) == (
+        expected.validation_start,
+        expected.test_start,
+    )
+    for now, once in zip(found.platforms, expected.platforms, strict=True):
+        assert now.catalogue.item_ids == once.catalogue.item_ids
+        assert now.histories.user_ids == once.histories.user_ids
+        for part in ("offsets", "items", "behaviours", "times"):
+            assert np.array_equal(getattr(now.histories, part), getattr(once.histories, part))
+        assert np.array_equal(now.split.train_stop, once.split.train_stop)
+        assert np.array_equal(now.split.validation_stop, once.split.validation_stop)
+
+
+def test_an_end_leaves_a_platform_without_times_whole(folder, encoder):
+    options = {"shop": "", "stall": "timed = false"}
+    scenario = write_scenario(folder, "[split]\nend = 2024-01-13\n", options)
+    shop, stall = prepared(scenario, folder, encoder).platforms
+    assert (shop.histories.events, stall.histories.events) == (7 * 12, 3 * 40)
+
+
+def test_an_end_before_all_events_is_refused(folder, encoder):
+    scenario = write_scenario(folder, "[split]\nend = 2023-12-31\n")
+    with pytest.raises(DataInvalidError, match="platform shop: nobody has two events before"):
+        prepared(scenario, folder, encoder)
+
+
 def test_leave_one_out(folder, encoder):
     result = prepared(write_scenario(folder, '[split]\nkind = "leave-one-out"'), folder, encoder)
     assert (result.split_kind, result.validation_start, result.test_start) == (
