@@ -40,7 +40,9 @@ def receipts(fed: Federation, name: str, run: str) -> list[Mapping[str, Any]]:
 
 
 def _lines(path: Path) -> list[Mapping[str, Any]]:
-    return [json.loads(text) for text in path.read_text().splitlines()]
+    """Whole lines: the last one may be half written at this moment."""
+    whole, _, _ = path.read_text().rpartition("\n")
+    return [json.loads(text) for text in whole.splitlines()]
 
 
 def require_each_round_once(fed: Federation, run: str, rounds: int) -> None:

@@ -94,7 +94,8 @@ def bare_item_side(sums, how, source):
 def test_without_noise_on_the_head_it_fires(monkeypatch):
     """The last weight before the scores, which is the encoder's head, goes out bare."""
     monkeypatch.setattr(noise, "noised", bare_item_side)
-    assert_disproved(watched(canaries=on_the_item_side()), Schedule())
+    schedule = Schedule(noise_multiplier=8.0)  # few canaries show little: a claim well below it
+    assert_disproved(watched(schedule, on_the_item_side()), schedule)
 
 
 def test_with_noise_on_the_head_canaries_there_pass():
