@@ -16,6 +16,7 @@ from isthmus_client.store.calendar import moment
 
 NAME: Final = "lock"
 PAUSE: Final = 0.05  # seconds between two tries
+READS: Final = 10  # of the holder's signature, before it stays unnamed
 
 
 @contextmanager
@@ -37,7 +38,10 @@ def held(folder: Path, wait: float) -> Iterator[None]:
     try:
         _acquire(descriptor, folder, time.monotonic() + wait)
         _sign(descriptor)
-        yield
+        try:
+            yield
+        finally:
+            _withdraw(descriptor)
     finally:
         os.close(descriptor)  # gives the lock back
 
@@ -62,12 +66,27 @@ def _sign(descriptor: int) -> None:
         os.pwrite(descriptor, text.encode(), 0)
 
 
+def _withdraw(descriptor: int) -> None:
+    """Nobody has it, so that no later holder is taken for this one before it has signed."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+
+
 def _busy(descriptor: int, folder: Path) -> StoreBusyError:
-    try:
-        holder = json.loads(os.pread(descriptor, 1000, 0))
-        who = f"process {int(holder['pid'])} since {holder['since']}"
-    except (ValueError, KeyError, TypeError):  # it has the lock and has not signed yet
-        who = "another process"
     return StoreBusyError(
-        f"{folder} is being written by {who}", hint="try again later, or wait with --wait SECONDS"
+        f"{folder} is being written by {_holder(descriptor)}",
+        hint="try again later, or wait with --wait SECONDS",
     )
+
+
+def _holder(descriptor: int) -> str:
+    """Who has the lock. Between taking it and signing a moment passes, so look more than once."""
+    for look in range(READS):
+        if look:
+            time.sleep(PAUSE)
+        try:
+            holder = json.loads(os.pread(descriptor, 1000, 0))
+            return f"process {int(holder['pid'])} since {holder['since']}"
+        except (ValueError, KeyError, TypeError):  # not signed, or half
+            continue
+    return "another process"  # its disk is full

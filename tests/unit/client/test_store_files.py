@@ -1,5 +1,6 @@
 """What the store's files are made of: the manifest, sealed segments, mapped memory, the lock."""
 
+import fcntl
 import json
 import os
 
@@ -10,7 +11,7 @@ import pytest
 from ingest_cases import KEYS
 
 from isthmus.errors import KeysError, StoreBusyError, StoreError
-from isthmus_client.store import Store, map_descriptor
+from isthmus_client.store import Store, lock, map_descriptor
 from isthmus_client.store.lock import held
 from isthmus_client.store.manifest import NAME, ROLE, Manifest, load_manifest, save_manifest
 from isthmus_client.store.mapped import opened, packed
@@ -138,8 +139,32 @@ def test_a_lock_names_its_holder_and_ends_with_it(tmp_path):
             held(tmp_path, 0.1),
         ):
             pass
+    assert (tmp_path / "lock").read_bytes() == b""
     with held(tmp_path, 0.0):
         pass
+
+
+def test_a_holder_that_has_not_signed_yet_is_named_once_it_has(tmp_path, monkeypatch):
+    with (tmp_path / "lock").open("w") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+
+        def sign(_seconds):
+            holder.write('{"pid": 77, "since": "2024-05-01T00:00:00Z"}')
+            holder.flush()
+
+        monkeypatch.setattr(lock.time, "sleep", sign)
+        with pytest.raises(StoreBusyError, match="process 77 since 2024"), held(tmp_path, 0.0):
+            pass
+
+
+def test_a_holder_that_never_signs_stays_unnamed(tmp_path, monkeypatch):
+    naps = []
+    monkeypatch.setattr(lock.time, "sleep", naps.append)
+    with (tmp_path / "lock").open("w") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        with pytest.raises(StoreBusyError, match="another process"), held(tmp_path, 0.0):
+            pass
+    assert 0 < sum(naps) < 1
 
 
 def test_a_writer_deletes_what_no_generation_names(tmp_path):
