@@ -33,6 +33,14 @@ UsersOption = Annotated[
     int, count("Users of a platform at most, drawn at random; 0 is all.", least=0)
 ]
 TestUsersOption = Annotated[int, count("Test users of a platform and seed at most.")]
+WindowsOption = Annotated[
+    int,
+    text(
+        "Windows that the gates look at; 2 takes twice the work where events have times.",
+        min=1,
+        max=2,
+    ),
+]
 FolderOption = Annotated[Path | None, folder("Folder of the data sets that trio and markets read.")]
 WorkersOption = Annotated[int, workers_option("Cells at work at the same time.")]
 OutOption = Annotated[
@@ -58,6 +66,7 @@ def transfer(
     rounds: RoundsOption = None,
     max_users: UsersOption = 10_000,
     max_test_users: TestUsersOption = 2_500,
+    windows: WindowsOption = 1,
     data_folder: FolderOption = None,
     workers: WorkersOption = CORES,
     out: OutOption = None,
@@ -85,6 +94,7 @@ def transfer(
         rounds=rounds,
         max_users=max_users,
         max_test_users=max_test_users,
+        windows=windows,
         data_folder=data_folder,
         cache=cache,
         out=place,

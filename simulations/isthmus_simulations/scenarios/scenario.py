@@ -108,6 +108,17 @@ class SplitPlan(_Model):
             raise ValueError(f"test {self.test} is not before end {self.end}")
         return self
 
+    def earlier(self, validation: str, test: str) -> SplitPlan:
+        """The same split one window before, on data as they stood when the test began.
+
+        Args:
+            validation: ISO time at which this split's validation starts; the earlier test does.
+            test: ISO time at which its test starts; the earlier data end.
+        """
+        start, stop = iso_seconds(validation), iso_seconds(test)
+        before = datetime.fromtimestamp(start - (stop - start), UTC).isoformat()
+        return SplitPlan(kind="time", validation=before, test=validation, end=test)
+
 
 class EncoderPlan(_Model):
     """The text encoder.

@@ -30,6 +30,7 @@ def analyse(
     created: datetime,
     config: Mapping[str, Any],
     versions: Mapping[str, str],
+    windows: int = 1,
     warnings: Sequence[str] = (),
 ) -> TransferResults:
     """Average over seeds, compare on every platform, adjust over platforms, count.
@@ -37,6 +38,7 @@ def analyse(
     Args:
         cells: every scenario under the same seeds.
         quick: whether these are the scenarios' small variants.
+        windows: that the cells' gates looked at.
     """
     by_scenario = _by_scenario(cells)
     places = [place for name, mine in by_scenario.items() for place in _places(name, mine)]
@@ -50,7 +52,7 @@ def analyse(
         created=created,
         quick=quick,
         seeds=tuple(sorted({cell.facts.seed for cell in cells})),
-        method=_method(),
+        method=_method(windows),
         scenarios=scenarios,
         platforms=platforms,
         summary=summary,
@@ -64,7 +66,7 @@ def analyse(
     )
 
 
-def _method() -> Method:
+def _method(windows: int) -> Method:
     return Method(
         candidate=CANDIDATE,
         release=RELEASE,
@@ -74,6 +76,7 @@ def _method() -> Method:
         alpha=ALPHA,
         confidence=CONFIDENCE,
         resamples=RESAMPLES,
+        windows=windows,
         models={name: entry.role for name, entry in MODELS.items()},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from isthmus.errors import DataMissingError, ScenarioError
@@ -31,6 +31,8 @@ class Input:
         data: digest of everything that training reads.
         embedded: as of `Prepared`.
         timed: whether the split is by the clock.
+        record_of: the scenario whose gates this one, a window earlier, is a track record for; None
+            = it is measured for itself.
     """
 
     name: str
@@ -41,12 +43,16 @@ class Input:
     embedded: bool
     timed: bool
     warnings: tuple[str, ...]
+    record_of: str | None = None
 
 
 def prepare_inputs(
     options: TransferOptions, folder: Path, progress: Progress
 ) -> tuple[tuple[Input, ...], tuple[str, ...]]:
     """Read every scenario, write its platforms below `folder`.
+
+    With two windows each scenario that is split by the clock is followed by itself one window
+    before, on data as they stood when the test began.
 
     Returns:
         The scenarios, and a line for each default scenario that is left out.
@@ -58,12 +64,13 @@ def prepare_inputs(
     """
     asked = options.scenarios or DEFAULT_SCENARIOS
     scenarios = [_capped(load_scenario(name), options.max_users) for name in asked]
-    _require_names([scenario.name for scenario in scenarios])
+    names = [scenario.name for scenario in scenarios]
+    _require_names(names + [earlier_name(name) for name in names if options.windows > 1])
     inputs: list[Input] = []
     notes: list[str] = []
     for name, scenario in zip(asked, scenarios, strict=True):
         try:
-            inputs.append(_prepare(name, scenario, options, folder, progress))
+            inputs.extend(_windows(name, scenario, options, folder, progress))
         except DataMissingError as error:
             if options.scenarios:
                 raise
@@ -80,9 +87,27 @@ def load_input(folders: Sequence[Path]) -> tuple[Platform, ...]:
     return tuple(load_platform(folder) for folder in folders)
 
 
+def _windows(
+    asked: str, scenario: Scenario, options: TransferOptions, folder: Path, progress: Progress
+) -> tuple[Input, ...]:
+    """The scenario, and itself one window before where that is asked for and there are times."""
+    found, cuts = _prepare(asked, scenario, options, folder, progress)
+    if cuts is None or options.windows == 1:
+        return (found,)
+    update = {"name": earlier_name(scenario.name), "split": scenario.split.earlier(*cuts)}
+    before, _ = _prepare(asked, scenario.model_copy(update=update), options, folder, progress)
+    return found, replace(before, record_of=found.name)
+
+
+def earlier_name(scenario: str) -> str:
+    """The name of a scenario's cells one window before."""
+    return f"{scenario}-earlier"
+
+
 def _prepare(
     asked: str, scenario: Scenario, options: TransferOptions, folder: Path, progress: Progress
-) -> Input:
+) -> tuple[Input, tuple[str, str] | None]:
+    """The scenario on disk, and the times at which validation and test start, if there are."""
     prepared = prepare(
         scenario,
         data=options.data_folder,
@@ -95,7 +120,9 @@ def _prepare(
     folders = tuple(folder / scenario.name / p.name for p in prepared.platforms)
     for place, platform in zip(folders, prepared.platforms, strict=True):
         save_platform(platform, place)
-    return Input(
+    start, stop = prepared.validation_start, prepared.test_start
+    cuts = (start, stop) if start is not None and stop is not None else None
+    found = Input(
         name=scenario.name,
         asked=asked,
         folders=folders,
@@ -105,6 +132,7 @@ def _prepare(
         timed=prepared.timed,
         warnings=_warnings(scenario, prepared),
     )
+    return found, cuts
 
 
 def _capped(scenario: Scenario, most: int) -> Scenario:

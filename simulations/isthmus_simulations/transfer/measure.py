@@ -14,7 +14,6 @@ import numpy as np
 
 from isthmus_client.contender import Contender
 from isthmus_client.evaluate import Evaluator
-from isthmus_client.gate import decide
 from isthmus_client.local_training import CurvePoint
 from isthmus_client.platform import Platform
 from isthmus_client.ranker_model import Blocks, rank_models
@@ -31,7 +30,6 @@ from isthmus_simulations.transfer.facts import (
     Cell,
     CellFacts,
     CostPoint,
-    GateFacts,
     Ints,
     ModelFacts,
     PlatformFacts,
@@ -39,7 +37,8 @@ from isthmus_simulations.transfer.facts import (
     TrialFacts,
 )
 from isthmus_simulations.transfer.item_buckets import item_buckets
-from isthmus_simulations.transfer.models import CANDIDATE, MODELS, Seat
+from isthmus_simulations.transfer.memory import gate_facts
+from isthmus_simulations.transfer.models import MODELS, Seat
 
 FEW = 500  # test users that are all taken: a draw would only make their figures noisier
 SHARE = 0.8  # of the test users that a seed draws where there are more
@@ -137,7 +136,8 @@ def _platform(
     """One platform's gate on the validation window, then its test window."""
     gate_task = Evaluator(workspace, "validation", "gate").task
     judged = _ranked(workspace, "validation", gate_task, contenders)
-    gate = _gate(judged, draw.seed)
+    qualities = {name: ranking.ndcg for name, ranking in judged.items()}
+    gate = gate_facts(qualities, draw.seed)
     whole = Evaluator(workspace, "test").task
     task = _drawn(whole, draw.of(whole.users.size, workspace.platform.name))
     ranked = _ranked(workspace, "test", task, contenders)
@@ -162,21 +162,6 @@ def _ranked(
     signalled = {n: s.model for n, s in scorers.items() if isinstance(s, Blocks)}
     found = rank_models(workspace, window, task, signalled)
     return {n: found[n] if n in found else rank(task, s) for n, s in scorers.items()}
-
-
-def _gate(judged: Mapping[str, Ranking], seed: int) -> GateFacts:
-    """The decision of the very gate that platforms use."""
-    own = tuple(name for name, entry in MODELS.items() if entry.role in {"baseline", "own"})
-    baselines = [name for name in own if MODELS[name].role == "baseline"]
-    qualities = {name: ranking.ndcg for name, ranking in judged.items()}
-    found = decide(CANDIDATE, qualities, own, seed=seed)
-    return GateFacts(
-        decision=found.decision,
-        served=found.served,
-        incumbent=found.incumbent,
-        baseline=max(baselines, key=lambda name: judged[name].mean_ndcg or 0.0),
-        users=found.users,
-    )
 
 
 def _drawn(task: Task, rows: Ints) -> Task:

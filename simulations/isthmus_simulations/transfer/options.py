@@ -25,6 +25,8 @@ class TransferOptions(BaseModel):
         rounds: of the federation, at most; None leaves it to the training plan.
         max_users: a platform's users at most, drawn once for all seeds; 0 = all.
         max_test_users: test users of a platform and seed at most.
+        windows: that the gates look at: with 2 also the one before, with the models of then, in
+            scenarios that are split by the clock.
         data_folder: of the data sets that scenarios name; None looks at its default places.
         cache: folder of the item embeddings, shared by all runs.
         out: the benchmark's own folder.
@@ -40,6 +42,7 @@ class TransferOptions(BaseModel):
     rounds: int | None = Field(default=None, ge=1)
     max_users: int = Field(default=DEFAULT_MAX_USERS, ge=0)
     max_test_users: int = Field(default=2_500, ge=1)
+    windows: int = Field(default=1, ge=1, le=2)
     data_folder: Path | None = None
     cache: Path = Path(".isthmus-cache")
     out: Path

@@ -144,7 +144,11 @@ class ScenarioTransfer(Figures):
 
 
 class Method(Figures):
-    """How the figures were made."""
+    """How the figures were made.
+
+    Attributes:
+        windows: that the gates looked at, in scenarios that are split by the clock.
+    """
 
     candidate: str
     release: str
@@ -154,6 +158,7 @@ class Method(Figures):
     alpha: float
     confidence: float
     resamples: Count
+    windows: Count = 1
     models: dict[str, Role]
 
 

@@ -18,6 +18,7 @@ from isthmus_simulations.transfer.facts import Cell
 from isthmus_simulations.transfer.folder import JSON, PAGE, TABLE, own
 from isthmus_simulations.transfer.identity import Identity, code_digest, identity
 from isthmus_simulations.transfer.inputs import Input, prepare_inputs
+from isthmus_simulations.transfer.memory import records_of, remembered
 from isthmus_simulations.transfer.options import TransferOptions
 from isthmus_simulations.transfer.page import write_page
 from isthmus_simulations.transfer.pool import finish_tasks
@@ -52,10 +53,11 @@ def benchmark_transfer(options: TransferOptions, progress: Progress) -> Transfer
             compute, missing, len(tasks), what="cells", workers=options.workers, progress=progress
         )
         results = analyse(
-            [_kept(task) for task in tasks],
+            remembered([_kept(task) for task in tasks], records_of(inputs)),
             quick=options.quick,
             created=datetime.now(UTC).replace(microsecond=0),
             config=_config(options, tasks[0]),
+            windows=options.windows,
             versions=versions(),
             warnings=(*notes, *(line for each in inputs for line in each.warnings)),
         )
