@@ -27,6 +27,7 @@ from isthmus_client.gate import Decision, Quality, decide
 from isthmus_client.platform import Platform
 from isthmus_client.ranking import window_bounds
 from isthmus_client.stored_models import Kind, StoredModel, measure
+from isthmus_client.track_record import Both, TrackRecord
 from isthmus_client.workspace import Workspace
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -70,7 +71,7 @@ class EquivalenceRecord(Figures):
 
 
 class WindowRecord(Figures):
-    """Whom and when the gate judged by: the gate's half of the validation users.
+    """Whom and when was judged by: for the gate, its half of the validation users.
 
     Attributes:
         first: the window's first event on the platform; None where events have no times.
@@ -96,6 +97,10 @@ class DataRecord(Figures):
 class Certificate(Document):
     """The content of `certificates/PLATFORM.json`.
 
+    Attributes:
+        both: what decided, where a track record took part; None where this window decided alone.
+        past: the track record as it was given.
+
     Guarantees:
         Means over the gate's users, counts and digests only; no value of a single user.
     """
@@ -117,6 +122,8 @@ class Certificate(Document):
     difference: PairedDifference | None
     standard_error: Annotated[float, Field(ge=0)] | None
     equivalence: EquivalenceRecord | None
+    both: Both | None = None
+    past: TrackRecord | None = None
     window: WindowRecord
     data: DataRecord
     max_events: Count
@@ -134,6 +141,7 @@ class Judged:
         candidate: the federation's model that may be served.
         own: what the platform has without the federation; a tie goes to the earlier one.
         release: fingerprint of encoder and ranker together.
+        past: what an earlier release turned out to be worth.
     """
 
     models: Mapping[str, StoredModel]
@@ -141,6 +149,7 @@ class Judged:
     own: tuple[str, ...]
     release: str
     seed: int
+    past: TrackRecord | None = None
 
 
 def certify(
@@ -163,6 +172,7 @@ def certify(
         {name: qualities[name] for name in judged.models},
         judged.own,
         seed=judged.seed,
+        past=judged.past.past if judged.past else None,
     )
     return Certificate(
         created=datetime.now(UTC).replace(microsecond=0),
@@ -171,7 +181,8 @@ def certify(
         **_outcome(found),
         own=judged.own,
         models=_models(judged.models, found),
-        window=_window(evaluator),
+        past=judged.past,
+        window=window_record(evaluator),
         data=data_record(workspace.platform),
         max_events=workspace.max_events,
         seed=judged.seed,
@@ -192,6 +203,7 @@ def _outcome(found: Decision) -> dict[str, Any]:
         "difference": PairedDifference.of(found.difference) if found.difference else None,
         "standard_error": found.standard_error,
         "equivalence": EquivalenceRecord.of(tests) if tests else None,
+        "both": found.both,
     }
 
 
@@ -207,11 +219,11 @@ def _models(models: Mapping[str, StoredModel], found: Decision) -> dict[str, Mod
     }
 
 
-def _window(evaluator: Evaluator) -> WindowRecord:
-    """The validation window as the platform's events fill it."""
+def window_record(evaluator: Evaluator) -> WindowRecord:
+    """The evaluator's window as the platform's events fill it."""
     platform = evaluator.workspace.platform
     histories = platform.histories
-    start, stop = window_bounds(histories, platform.split, "validation")
+    start, stop = window_bounds(histories, platform.split, evaluator.window)
     owner = np.repeat(np.arange(histories.users), np.diff(histories.offsets))
     place = np.arange(histories.events)
     times = histories.times[(place >= start[owner]) & (place < stop[owner])]

@@ -122,7 +122,9 @@ def verify(folder: Path, name: str) -> Verification:
     written = read_certificate(folder, name)
     workspace = Workspace(load_platform(folder / PLATFORMS / name), written.max_events)
     models = read_models(tuple(written.models), folder / PRIVATE / name)
-    judged = Judged(models, written.candidate, written.own, written.release, written.seed)
+    judged = Judged(
+        models, written.candidate, written.own, written.release, written.seed, written.past
+    )
     again = certify(workspace, judged)
     return Verification(
         certificate=written,

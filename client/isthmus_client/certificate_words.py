@@ -89,11 +89,29 @@ def facts(certificate: Certificate) -> list[tuple[str, str]]:
     return [
         ("Candidate over incumbent", _difference(found)),
         ("Standard error", MISSING if error is None else f"{error:.5f}"),
+        *_earlier(certificate),
         ("Loss below the margin", _shown(tests, tests.no_harm_shown, tests.p_no_loss)),
         (
             "Equal within the margin",
             _shown(tests, tests.equality_shown, max(tests.p_no_loss, tests.p_no_gain)),
         ),
+    ]
+
+
+def _earlier(certificate: Certificate) -> list[tuple[str, str]]:
+    """What the track record says, where there is one."""
+    record, both = certificate.past, certificate.both
+    if record is None:
+        return []
+    past, when = record.past, _window(record.first, record.last)
+    gain = past.share(past.own[certificate.incumbent].gain)
+    found = f"{_signed(100 * gain, 1)} %, {past.users:,} users, {when}, release {record.release}"
+    if both is None:
+        return [("An earlier release", f"{found}; too few users to count")]
+    error = f"standard error {100 * both.standard_error:.1f} %"
+    return [
+        ("An earlier release", found),
+        ("Both windows", f"{_signed(100 * both.gain, 1)} %, {error}: this decides"),
     ]
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from isthmus.statistics import Difference, Equivalence, equivalence, paired_bootstrap
 from isthmus_client.mixing import FEWEST, sure_gain
-from isthmus_client.track_record import Past, past_of
+from isthmus_client.track_record import Both, Past, past_of
 
 Quality = npt.NDArray[np.float64]
 
@@ -51,19 +51,6 @@ class Decision:
     equivalence: Equivalence | None = None
     reason: str = ""
     both: Both | None = None
-
-
-@dataclass(frozen=True)
-class Both:
-    """A gain over two windows of equal weight, as a share of the best model's mean in each."""
-
-    gain: float
-    standard_error: float
-
-    @property
-    def sure(self) -> bool:
-        """Whether the gain exceeds its standard error."""
-        return self.gain > self.standard_error
 
 
 def decide(
@@ -133,7 +120,7 @@ def _both(incumbent: str, windows: Sequence[Past]) -> Both:
     """The mean of the windows' gains, with its standard error."""
     gains = [each.share(each.own[incumbent].gain) for each in windows]
     errors = [each.share(each.own[incumbent].standard_error) for each in windows]
-    return Both(sum(gains) / len(windows), hypot(*errors) / len(windows))
+    return Both(gain=sum(gains) / len(windows), standard_error=hypot(*errors) / len(windows))
 
 
 def _reason(difference: Difference, error: float | None, both: Both | None) -> str:

@@ -56,6 +56,18 @@ class Past(Figures):
         return value / (max(self.ndcg, *(each.ndcg for each in self.own.values())) or 1.0)
 
 
+class Both(Figures):
+    """A gain over two windows of equal weight, as a share of the best model's mean in each."""
+
+    gain: float
+    standard_error: Annotated[float, Field(ge=0)]
+
+    @property
+    def sure(self) -> bool:
+        """Whether the gain exceeds its standard error."""
+        return self.gain > self.standard_error
+
+
 class TrackRecord(Document):
     """The content of `records/PLATFORM.json`.
 
@@ -108,26 +120,24 @@ def _outdone(theirs: Quality, ours: Quality) -> Outdone:
     )
 
 
-def read_record(
-    path: Path, *, platform: str, own: tuple[str, ...], before: datetime
-) -> TrackRecord:
-    """A record that the gate may use.
+def require_usable(
+    found: TrackRecord, path: Path, *, platform: str, own: tuple[str, ...], before: datetime
+) -> None:
+    """Refuse a record that the gate must not use.
 
     Args:
-        path: of the file.
+        found: the record.
+        path: of the file that it came from, for errors.
         platform: whose it must be.
         own: the models that it must know.
         before: start of the test window that is to stay unseen.
 
     Raises:
-        DataMissingError: there is no such file.
-        DataInvalidError: it is damaged, another platform's, lacks a model, or has seen the test
-            window.
+        DataInvalidError: it is another platform's, lacks a model, or has seen the test window.
 
     Guarantees:
         No event at `before` or later has a part in the record.
     """
-    found = TrackRecord.load(path)
     if found.platform != platform:
         raise DataInvalidError(
             f"{path} is of platform {found.platform!r}, not {platform!r}", hint=ADVICE
@@ -140,4 +150,3 @@ def read_record(
             f"begins on {before:%Y-%m-%d %H:%M}: the gate would know the test",
             hint="name a run on data as they stood when the test window began: `end` in [split]",
         )
-    return found

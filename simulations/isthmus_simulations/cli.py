@@ -86,6 +86,10 @@ WeightsOption = Annotated[
     Weighting | None,
     text("How much a platform's update counts.", panel=HOW, default="the rule's own"),
 ]
+RecordOption = Annotated[
+    Path | None,
+    folder("An earlier run, on data up to this one's test, that the gates remember.", panel=HOW),
+]
 SecureOption = Annotated[
     bool,
     switch(
@@ -156,6 +160,7 @@ def simulate(
     weights: WeightsOption = None,
     sequence_models: SequenceOption = False,
     encoder: EncoderOption = None,
+    record: RecordOption = None,
     secure_aggregation: SecureOption = False,
     privacy: PrivacyOption = "none",
     epsilon: EpsilonOption = 8.0,
@@ -188,6 +193,7 @@ def simulate(
         quick=quick,
         newcomer=newcomer,
         encoder=encoder,
+        record=record,
         rounds=rounds,
         local_epochs=local_epochs,
         learning_rate=learning_rate,

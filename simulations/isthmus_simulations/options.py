@@ -34,6 +34,8 @@ class SimulationOptions(BaseModel):
         weights: how much a platform's update counts: by its users, equally, or by their root.
         sequence_models: whether each platform trains a SASRec of its own, to be fused in.
         secure_aggregation: whether the server sees sums over platforms only.
+        record: folder of a run on data as they stood when this one's test window began; what its
+            candidate turned out to be worth counts at the gate.
         privacy: the trust mode of differential privacy; none trains without.
         epsilon: of a private run, for one user of one platform.
         colluders: platforms that may work together with the server against another; pooled alone.
@@ -64,6 +66,7 @@ class SimulationOptions(BaseModel):
     weights: Weighting | None = None
     sequence_models: bool = False
     secure_aggregation: bool = False
+    record: Path | None = None
     privacy: Trust = "none"
     epsilon: float = Field(default=8.0, gt=0, le=200)
     colluders: int = Field(default=0, ge=0)
@@ -101,6 +104,7 @@ DEPENDENT = (
     "weights",
     "sequence_models",
     "secure_aggregation",
+    "record",
     "privacy",
     "epsilon",
     "colluders",

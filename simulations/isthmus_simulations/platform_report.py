@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from isthmus.border import split
 from isthmus.encoder import SharedEncoder, initial_encoder
@@ -18,6 +19,7 @@ from isthmus_client.local_training import CurvePoint
 from isthmus_client.ranker_model import RankerModel, rank_models
 from isthmus_client.ranking import Ranking
 from isthmus_client.release import fingerprint_of
+from isthmus_client.remembering import record_of
 from isthmus_client.stored_models import (
     StoredModel,
     content_model,
@@ -26,6 +28,7 @@ from isthmus_client.stored_models import (
     ranked_model,
     ranker_model,
 )
+from isthmus_client.track_record import FOLDER, TrackRecord
 from isthmus_client.workspace import Workspace
 from isthmus_simulations import results as schema
 from isthmus_simulations.buckets import buckets_of
@@ -34,6 +37,8 @@ from isthmus_simulations.rankers import Rankers
 
 OWN: tuple[schema.ModelName, ...] = ("popularity", "item_knn", "prior", "local")
 """What a platform has without the federation. Own history ranks nothing new to the user."""
+
+CANDIDATE: Final = "personalised"
 
 DIFFERENCES: tuple[tuple[schema.ModelName, schema.ModelName], ...] = (
     ("personalised", "local"),
@@ -58,21 +63,28 @@ def report_platform(
     rankers: Rankers,
     plan: TrainingPlan,
     folder: Path | None = None,
+    record: TrackRecord | None = None,
 ) -> schema.PlatformResults:
     """Let the gate decide on the validation window, then touch the test once.
 
     Args:
         folder: of the run, where the gate's certificate goes and what it takes to verify it; None
             writes nothing.
+        record: what an earlier release turned out to be worth here; the gate takes it into account.
     """
     started = time.perf_counter()
     models = Models(rankers, initial_encoder(plan.encoder, plan.seed), _neighbours(workspace))
     ranked = _rankings(Evaluator(workspace, "validation", "gate"), models)
     judged = _qualities(ranked)
-    gate = decide("personalised", judged, OWN, seed=plan.seed)
+    certified = replace(_judged(models, plan.seed, ranked), past=record)
+    past = record.past if record is not None else None
+    gate = decide(CANDIDATE, judged, OWN, seed=plan.seed, past=past)
     if folder is not None:
-        issue(workspace, _judged(models, plan.seed, ranked), folder, judged)
+        issue(workspace, certified, folder, judged)
     new = _rankings(Evaluator(workspace, "test"), models)
+    left = record_of(workspace, certified.release, CANDIDATE, _qualities(new), OWN)
+    if folder is not None and left is not None:
+        left.save(folder / FOLDER / f"{left.platform}.json")
     everything = _rankings(Evaluator(workspace, "test", masked=False), models)
     strongest = _strongest(new)
     histories = workspace.platform.histories
@@ -159,7 +171,7 @@ def _judged(models: Models, seed: int, ranked: Mapping[schema.ModelName, Ranking
         "personalised": _stored(rankers.personalised, ranked["personalised"]),
     }
     fingerprint = fingerprint_of(split(release.encoder)[0], split(release.ranker)[0])
-    return Judged(stored, "personalised", OWN, fingerprint, seed)
+    return Judged(stored, CANDIDATE, OWN, fingerprint, seed)
 
 
 def _stored(model: RankerModel, ranking: Ranking) -> StoredModel:
@@ -178,13 +190,14 @@ def _certificate(certificate: Decision) -> schema.Gate:
     difference = certificate.difference
     return schema.Gate(
         decision=certificate.decision,
-        served="personalised" if certificate.decision == "federated" else _incumbent(certificate),
-        candidate="personalised",
+        served=CANDIDATE if certificate.decision == "federated" else _incumbent(certificate),
+        candidate=CANDIDATE,
         incumbent=_incumbent(certificate),
         difference=difference.mean if difference else None,
         low=difference.low if difference else None,
         high=difference.high if difference else None,
         users=certificate.users,
+        both=certificate.both,
         validation={name: certificate.validation.get(name) for name in OWN + _JUDGED},
     )
 

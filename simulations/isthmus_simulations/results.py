@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from isthmus_client import figures
 from isthmus_client.figures import Document, Figures
+from isthmus_client.track_record import Both
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -50,7 +51,11 @@ class Buckets(Figures):
 
 
 class Gate(Figures):
-    """The no-harm gate's certificate: decided on the validation window alone."""
+    """The no-harm gate's decision, on the validation window and any earlier run's track record.
+
+    Attributes:
+        both: the gain over both windows; None without a record.
+    """
 
     decision: Literal["federated", "local"]
     served: ModelName
@@ -60,6 +65,7 @@ class Gate(Figures):
     low: float | None
     high: float | None
     users: Count
+    both: Both | None = None
     validation: dict[ModelName, Share | None]
 
 

@@ -17,11 +17,12 @@ from isthmus_simulations.newcomer import report_newcomer
 from isthmus_simulations.options import SimulationOptions
 from isthmus_simulations.outcome import Outcome, publish
 from isthmus_simulations.plan import plan_of
-from isthmus_simulations.platform_report import report_platform
+from isthmus_simulations.platform_report import OWN, report_platform
 from isthmus_simulations.rankers import Rankers, train_rankers
 from isthmus_simulations.results import Newcomer, PlatformResults, Results
 from isthmus_simulations.scenarios import Prepared, load_scenario, prepare
 from isthmus_simulations.stages import Stages, encoder_of
+from isthmus_simulations.track_records import Records, records_for
 from isthmus_simulations.training import own_sequence_models, train_without_federation
 
 
@@ -29,9 +30,10 @@ def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results
     """Run a scenario and write everything into `options.out`.
 
     Writes `results.json`, `report.html`, `release/` (the encoder and its model card) and each
-    platform's no-harm certificate in `certificates/`, with its private models in `private/`; and,
-    to go on after an interruption, `platforms/`, `rounds/`, `ranker-rounds/` and `stages/`;
-    `outbox/` holds the receipts of all that left a platform.
+    platform's no-harm certificate in `certificates/`, with its private models in `private/`, and
+    in `records/` what a later run's gate may know of this one; to go on after an interruption,
+    `platforms/`, `rounds/`, `ranker-rounds/` and `stages/`; `outbox/` holds the receipts of all
+    that left a platform.
 
     Raises:
         ScenarioError: the scenario or an option is wrong.
@@ -65,6 +67,8 @@ def simulate_scenario(options: SimulationOptions, progress: Progress) -> Results
 def _measure_all(job: Job, prepared: Prepared) -> Outcome:
     """Train in every way, measure every platform, and the newcomer if there is one."""
     members, newcomer = _divide(prepared, job.options.newcomer)
+    names = [platform.name for platform in members]
+    records = records_for(job.options.record, names, OWN, prepared.test_start)
     events = job.plan.encoder.max_events
     workspaces = tuple(Workspace(platform, events) for platform in members)
     with job.clock.stage("federation"):
@@ -75,7 +79,7 @@ def _measure_all(job: Job, prepared: Prepared) -> Outcome:
         own = own_sequence_models(job, workspaces) if job.options.sequence_models else None
         ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled, own)
     with job.clock.stage("evaluation"):
-        platforms = _report(job, workspaces, run, ranking, rankers)
+        platforms = _report(job, workspaces, (run, ranking), rankers, records)
     day_one = _day_one(job, newcomer, run, ranking)
     return Outcome(job, prepared, workspaces, run, ranking, platforms, day_one)
 
@@ -99,18 +103,25 @@ def _divide(
 def _report(
     job: Job,
     workspaces: tuple[Workspace, ...],
-    run: RunResult,
-    ranking: RunResult,
+    runs: tuple[RunResult, RunResult],
     rankers: dict[str, Rankers],
+    records: Records,
 ) -> dict[str, PlatformResults]:
-    """Every platform's gate, then its test figures."""
+    """Every platform's gate, then its test figures.
+
+    Args:
+        runs: the encoder's federation and the ranker's.
+        records: of an earlier run, for the gates.
+    """
     with job.progress.track("gate and test", len(workspaces)) as advance:
 
         def one(workspace: Workspace) -> PlatformResults:
             name = workspace.platform.name
-            found = report_platform(workspace, rankers[name], job.plan, job.options.out)
+            found = report_platform(
+                workspace, rankers[name], job.plan, job.options.out, records.get(name)
+            )
             advance(1)
-            shared = training_seconds(run, name) + training_seconds(ranking, name)
+            shared = sum(training_seconds(run, name) for run in runs)
             return found.model_copy(
                 update={"seconds": {"federated training": shared, **found.seconds}}
             )

@@ -46,9 +46,18 @@ def _certificate(name: str, gate: Gate) -> Certificate:
         federated=gate.decision == "federated",
         served=in_words(gate.served),
         test=f"{formats.label(gate.candidate)} {formats.MINUS} {formats.label(gate.incumbent)}: "
-        f"{difference}, {formats.count(gate.users)} validation users",
+        f"{difference}, {formats.count(gate.users)} validation users{_both(gate)}",
         bars=_validation_bars(gate),
     )
+
+
+def _both(gate: Gate) -> str:
+    """What decided instead, where the gate knew an earlier run's track record."""
+    if gate.both is None:
+        return ""
+    gain, error = 100 * gate.both.gain, 100 * gate.both.standard_error
+    sign = formats.MINUS if gain < 0 else "+"
+    return f"; with the window before {sign}{abs(gain):.1f} %, standard error {error:.1f} %"
 
 
 def _validation_bars(gate: Gate) -> tuple[Bar, ...]:

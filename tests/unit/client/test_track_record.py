@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isthmus.errors import DataInvalidError, DataMissingError
-from isthmus_client.track_record import TrackRecord, past_of, read_record
+from isthmus_client.track_record import TrackRecord, past_of, require_usable
 
 OWN = ("popularity", "local")
 SEEN = datetime(2024, 5, 1, tzinfo=UTC)
@@ -33,8 +33,10 @@ def record(**changes):
     return TrackRecord(**(fields | changes))
 
 
-def read(path, **changes):
-    return read_record(path, **({"platform": "shop", "own": OWN, "before": SEEN} | changes))
+def use(path, **changes):
+    found = TrackRecord.load(path)
+    require_usable(found, path, **({"platform": "shop", "own": OWN, "before": SEEN} | changes))
+    return found
 
 
 def test_its_figures_are_means_gains_and_their_errors():
@@ -60,7 +62,7 @@ def test_one_user_leaves_no_record():
 
 def test_it_comes_back_from_its_file(tmp_path):
     record().save(tmp_path / "shop.json")
-    assert read(tmp_path / "shop.json") == record()
+    assert use(tmp_path / "shop.json") == record()
 
 
 @pytest.mark.parametrize(
@@ -74,12 +76,12 @@ def test_it_comes_back_from_its_file(tmp_path):
 def test_a_record_that_does_not_fit_is_refused(tmp_path, changes, said):
     record().save(tmp_path / "shop.json")
     with pytest.raises(DataInvalidError, match=said):
-        read(tmp_path / "shop.json", **changes)
+        use(tmp_path / "shop.json", **changes)
 
 
 def test_a_missing_and_a_damaged_one_are_named(tmp_path):
     with pytest.raises(DataMissingError, match="no track record"):
-        read(tmp_path / "shop.json")
+        use(tmp_path / "shop.json")
     (tmp_path / "shop.json").write_text('{"platform": 7}')
     with pytest.raises(DataInvalidError, match=r"shop\.json is no track record"):
-        read(tmp_path / "shop.json")
+        use(tmp_path / "shop.json")
