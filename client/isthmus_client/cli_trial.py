@@ -44,6 +44,10 @@ EncoderOption = Annotated[
     Path | None,
     folder("The release's text encoder, where it is not the built-in one.", panel=HOW),
 ]
+RecordOption = Annotated[
+    Path | None,
+    folder("An earlier trial, on data up to this one's test, that the gate remembers.", panel=HOW),
+]
 CacheOption = Annotated[Path, folder("Folder of the item embeddings.", panel=HOW)]
 OutOption = Annotated[Path, folder("Where trial.json and trial.html go.", panel=HOW)]
 SeedOption = Annotated[int, seed_option(panel=HOW)]
@@ -62,6 +66,7 @@ def trial(
     untimed: UntimedOption = False,
     max_users: UsersOption = DEFAULT_USERS,
     encoder: EncoderOption = None,
+    record: RecordOption = None,
     cache: CacheOption = DEFAULT_CACHE,
     out: OutOption = DEFAULT_OUT,
     seed: SeedOption = 7,
@@ -81,7 +86,13 @@ def trial(
     own = own_contract(platform, events=events, items=items, untimed=untimed)
     progress = progress_for(as_json=as_json)
     results = _run(
-        own, release, (encoder, cache), seed=seed, most=(max_users, workers), progress=progress
+        own,
+        release,
+        (encoder, cache),
+        record,
+        seed=seed,
+        most=(max_users, workers),
+        progress=progress,
     )
     _write(results, out)
     if as_json:
@@ -94,6 +105,7 @@ def _run(
     own: Contract,
     released: Path,
     texts: tuple[Path | None, Path],
+    record: Path | None,
     *,
     seed: int,
     most: tuple[int, int],
@@ -104,14 +116,17 @@ def _run(
     from isthmus_client.release import load_release, require_text_encoder  # noqa: PLC0415
     from isthmus_client.text_encoder import HuggingFaceEncoder  # noqa: PLC0415
     from isthmus_client.trial import TrialSettings, run_trial  # noqa: PLC0415 - imports PyTorch
+    from isthmus_client.trial_memory import earlier_past  # noqa: PLC0415 - the same
 
     started = time.perf_counter()
     release = load_release(released)
     encoder = HuggingFaceEncoder(texts[0])
     require_text_encoder(release, encoder.name, encoder.fingerprint)
     platform = prepare_platform(own, encoder, texts[1], progress, max_users=most[0], seed=seed)
+    past = earlier_past(record, platform)
     prepared = time.perf_counter() - started
-    results = run_trial(platform, release, TrialSettings(seed=seed, workers=most[1]), progress)
+    settings = TrialSettings(seed=seed, workers=most[1])
+    results = run_trial(platform, release, settings, progress, past)
     seconds = {"data and item embeddings": prepared, **results.seconds}
     return results.model_copy(update={"seconds": seconds})
 

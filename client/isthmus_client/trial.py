@@ -31,7 +31,9 @@ from isthmus_client.ranker_model import RankerModel
 from isthmus_client.ranker_training import RankerSettings
 from isthmus_client.ranking import Ranking
 from isthmus_client.release import Release
+from isthmus_client.remembering import record_of
 from isthmus_client.sasrec import SasRecSettings
+from isthmus_client.track_record import Past, TrackRecord
 from isthmus_client.training import Settings
 from isthmus_client.trial_results import (
     MAIN_DIFFERENCE,
@@ -75,9 +77,16 @@ class TrialSettings:
 
 
 def run_trial(
-    own: OwnPlatform, release: Release, settings: TrialSettings, progress: Progress
+    own: OwnPlatform,
+    release: Release,
+    settings: TrialSettings,
+    progress: Progress,
+    past: Past | None = None,
 ) -> TrialResults:
     """Fit and measure everything that the platform could serve, with the release and without it.
+
+    Args:
+        past: what an earlier release turned out to be worth; it counts where all users take part.
 
     Raises:
         DataInvalidError: the release reads other content vectors, or nobody can be tested.
@@ -105,7 +114,12 @@ def run_trial(
                 advance=advance,
             ),
         )
-    sizes = _timed(seconds, "intervals", lambda: tuple(_size(d, settings.seed) for d in days))
+    pasts = (*(None for _ in days[:-1]), past)
+    sizes = _timed(
+        seconds,
+        "intervals",
+        lambda: tuple(_size(*each, settings.seed) for each in zip(days, pasts, strict=True)),
+    )
     tests = {name: found.test for name, found in days[-1].models.items()}
     return TrialResults(
         created=datetime.now(UTC).replace(microsecond=0),
@@ -117,6 +131,7 @@ def run_trial(
         history=by_history(workspace, tests),
         seconds=seconds,
         seed=settings.seed,
+        record=_record(workspace, release, tests),
         versions=_versions(),
         warnings=(
             *own.warnings,
@@ -179,7 +194,18 @@ def _workspace(own: OwnPlatform, encoder: SharedEncoder) -> Workspace:
     return workspace
 
 
-def _size(day: Day, seed: int) -> TrialSize:
+def _record(
+    workspace: Workspace, release: Release, tests: Mapping[str, Ranking]
+) -> TrackRecord | None:
+    """For a later trial's gate; None where the candidate was not fitted or has nobody to judge."""
+    if CANDIDATE not in tests:
+        return None
+    own = tuple(name for name in OWN if name in tests)
+    qualities = {name: ranking.ndcg for name, ranking in tests.items()}
+    return record_of(workspace, release.whole, CANDIDATE, qualities, own)
+
+
+def _size(day: Day, past: Past | None, seed: int) -> TrialSize:
     """One size's figures."""
     tests = {name: found.test for name, found in day.models.items()}
     if not tests["release"].users.size:
@@ -194,7 +220,7 @@ def _size(day: Day, seed: int) -> TrialSize:
         models={name: Metrics.of(ranking) for name, ranking in tests.items()},
         best_own=best,
         differences=_differences(tests, best, seed),
-        gate=_gate(day.models, seed) if CANDIDATE in day.models else None,
+        gate=_gate(day.models, past, seed) if CANDIDATE in day.models else None,
         seconds={name: found.seconds for name, found in day.models.items()},
     )
 
@@ -211,11 +237,11 @@ def _differences(tests: Mapping[str, Ranking], best: str, seed: int) -> dict[str
     }
 
 
-def _gate(models: Mapping[str, Measured], seed: int) -> GateFigures:
+def _gate(models: Mapping[str, Measured], past: Past | None, seed: int) -> GateFigures:
     """Candidate against the best own model, on the gate's users."""
     qualities = {name: found.gate.ndcg for name, found in models.items()}
     own = tuple(name for name in OWN if name in models)
-    found = decide(CANDIDATE, qualities, own, seed=seed)
+    found = decide(CANDIDATE, qualities, own, seed=seed, past=past)
     return GateFigures(
         decision=found.decision,
         served=found.served,
@@ -223,6 +249,7 @@ def _gate(models: Mapping[str, Measured], seed: int) -> GateFigures:
         incumbent=found.incumbent,
         difference=PairedDifference.of(found.difference) if found.difference else None,
         users=found.users,
+        both=found.both,
         validation=dict(found.validation),
     )
 

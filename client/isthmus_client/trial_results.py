@@ -17,6 +17,7 @@ from isthmus_client.figures import (
     Share,
 )
 from isthmus_client.histories import SplitKind
+from isthmus_client.track_record import Both, TrackRecord
 
 SCHEMA_VERSION: Literal[1] = 1
 MAIN_DIFFERENCE = "personalised - best own"
@@ -50,6 +51,7 @@ class GateFigures(Figures):
 
     Attributes:
         difference: candidate minus incumbent; None without users.
+        both: the gain over both windows, which decided; None without an earlier trial's record.
     """
 
     decision: Literal["federated", "local"]
@@ -58,6 +60,7 @@ class GateFigures(Figures):
     incumbent: str
     difference: PairedDifference | None
     users: Count
+    both: Both | None = None
     validation: dict[str, Share | None]
 
 
@@ -88,6 +91,7 @@ class TrialResults(Document):
         items: quality by how many training users the target had, with all own users.
         history: quality by the length of the user's history, with all own users.
         seconds: wall clock of the trial's stages.
+        record: for the gate of a later trial; None where events have no times.
     """
 
     WHAT: ClassVar[str] = "trial"
@@ -104,6 +108,7 @@ class TrialResults(Document):
     history: dict[str, dict[str, BucketMetrics]]
     seconds: dict[str, Seconds]
     seed: int
+    record: TrackRecord | None = None
     versions: dict[str, str]
     warnings: tuple[str, ...] = ()
 

@@ -7,44 +7,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from planted_histories import random_platform
 from rich.console import Console
+from tried_release import SETTINGS, released
 
 from isthmus.border import split
-from isthmus.encoder import EncoderConfig, initial_encoder
 from isthmus.errors import DataInvalidError
 from isthmus.progress import Silent
 from isthmus.ranker import RankerConfig, initial_ranker
 from isthmus_client.own_platform import OwnPlatform
-from isthmus_client.ranker_training import RankerSettings
-from isthmus_client.release import Release, TextEncoderName
-from isthmus_client.sasrec import SasRecSettings
-from isthmus_client.training import Settings
-from isthmus_client.trial import TrialSettings, run_trial
+from isthmus_client.trial import run_trial
 from isthmus_client.trial_page import LABEL_GAP, chart, render_page
 from isthmus_client.trial_results import MAIN_DIFFERENCE, TrialResults
 from isthmus_client.trial_table import render, verdict
 
-CONFIG = EncoderConfig(content=6, dim=4, layers=1, heads=2, max_events=7)
-SETTINGS = TrialSettings(
-    seed=3,
-    training=Settings(batch_size=32, negatives=9),
-    ranker=RankerSettings(hard=9, uniform=6, batch_size=16),
-    passes=2,
-    sasrec=SasRecSettings(epochs=2),
-)
 OWN = {"popularity", "recent_popularity", "item_knn", "prior", "sasrec", "local"}
-
-
-def released(*, content=6):
-    config = EncoderConfig(content=content, dim=4, layers=1, heads=2, max_events=7)
-    encoder = initial_encoder(config, seed=8)
-    with torch.no_grad():
-        encoder.item.weight.normal_(std=0.2, generator=torch.Generator().manual_seed(2))
-    shared = split(encoder)[0]
-    shape = {"content": content, "dim": 4, "layers": 1, "heads": 2, "max_events": 7}
-    return Release(shared, shape, shared.fingerprint(), 5, TextEncoderName("tiny"))
 
 
 @pytest.fixture(scope="module")
