@@ -108,7 +108,7 @@ def _earlier(certificate: Certificate) -> list[tuple[str, str]]:
     found = f"{_signed(100 * gain, 1)} %, {past.users:,} users, {when}, release {record.release}"
     if both is None:
         return [("An earlier release", f"{found}; too few users to count")]
-    error = f"standard error {100 * both.standard_error:.1f} %"
+    error = f"standard error of one {100 * both.standard_error:.1f} %"
     return [
         ("An earlier release", found),
         ("Both windows", f"{_signed(100 * both.gain, 1)} %, {error}: this decides"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import hypot
+from math import hypot, sqrt
 from typing import Literal
 
 import numpy as np
@@ -75,7 +75,8 @@ def decide(
         The candidate is served only if its mean gain over the incumbent exceeds its standard
         error, shown by `FEWEST` users or more; otherwise the platform keeps its own model. The
         rule is the head's own (`mixing.sure_gain`). With a past, incumbent and gain are those of
-        both windows, each a share of its window's best mean and of equal weight.
+        both windows, each a share of its window's best mean and of equal weight, and the standard
+        error is that of one of them: two windows that say the same decide as one of them would.
     """
     users = int(qualities[candidate].size)
     if not users:
@@ -117,10 +118,10 @@ def _standing(name: str, windows: Sequence[Past]) -> float:
 
 
 def _both(incumbent: str, windows: Sequence[Past]) -> Both:
-    """The mean of the windows' gains, with its standard error."""
+    """The mean of the windows' gains, and the standard error that one such window has."""
     gains = [each.share(each.own[incumbent].gain) for each in windows]
     errors = [each.share(each.own[incumbent].standard_error) for each in windows]
-    return Both(gain=sum(gains) / len(windows), standard_error=hypot(*errors) / len(windows))
+    return Both(gain=sum(gains) / len(windows), standard_error=hypot(*errors) / sqrt(len(windows)))
 
 
 def _reason(difference: Difference, error: float | None, both: Both | None) -> str:
@@ -149,8 +150,8 @@ def _reason_of_both(both: Both) -> str:
     error = f"{100 * both.standard_error:.1f} %"
     if both.sure:
         return (
-            f"Over this window and the earlier one the mean gain of {gain} exceeds its standard "
-            f"error of {error}."
+            f"Over this window and the earlier one the mean gain of {gain} exceeds the standard "
+            f"error of one, {error}."
         )
     if both.gain <= 0:
         return (
@@ -158,6 +159,6 @@ def _reason_of_both(both: Both) -> str:
             "so the platform keeps what it has."
         )
     return (
-        f"Over this window and the earlier one the mean gain of {gain} is within its standard "
-        f"error of {error}: it may be luck, so the platform keeps what it has."
+        f"Over this window and the earlier one the mean gain of {gain} is within the standard "
+        f"error of one, {error}: it may not last, so the platform keeps what it has."
     )

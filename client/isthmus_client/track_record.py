@@ -57,7 +57,13 @@ class Past(Figures):
 
 
 class Both(Figures):
-    """A gain over two windows of equal weight, as a share of the best model's mean in each."""
+    """A gain over two windows of equal weight, as a share of the best model's mean in each.
+
+    Attributes:
+        gain: mean of both.
+        standard_error: of the gain in one window, root mean square of both. That of their mean
+            would be smaller by the root of two; docs/decisions/0026 says why it is not taken.
+    """
 
     gain: float
     standard_error: Annotated[float, Field(ge=0)]

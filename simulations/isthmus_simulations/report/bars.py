@@ -57,7 +57,7 @@ def _both(gate: Gate) -> str:
         return ""
     gain, error = 100 * gate.both.gain, 100 * gate.both.standard_error
     sign = formats.MINUS if gain < 0 else "+"
-    return f"; with the window before {sign}{abs(gain):.1f} %, standard error {error:.1f} %"
+    return f"; with the window before {sign}{abs(gain):.1f} %, standard error of one {error:.1f} %"
 
 
 def _validation_bars(gate: Gate) -> tuple[Bar, ...]:

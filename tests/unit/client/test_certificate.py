@@ -4,6 +4,7 @@ import html
 import json
 import re
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from isthmus_client.evaluate import Evaluator
 from isthmus_client.gate import decide
 from isthmus_client.platform_files import save_platform
 from isthmus_client.stored_models import measure, popularity_model, write_models
+from isthmus_client.track_record import Outdone, Past, TrackRecord
 from isthmus_client.workspace import Workspace
 
 
@@ -46,6 +48,31 @@ def test_it_holds_what_the_gate_decides(workspace):
     assert certify(workspace, made, qualities).model_dump(exclude={"created"}) == told.model_dump(
         exclude={"created"}
     )
+
+
+def test_a_track_record_is_in_it_and_decides_when_it_is_measured_again(tmp_path):
+    """The candidate of an earlier release was far ahead, this one is behind by a little."""
+    lists = [[10 + user % 7, 1 + user % 3, 4] for user in range(240)]
+    shop = Workspace(platform_of(histories_of(*lists), ITEMS), max_events=6)
+    alone = certify(shop, judged(shop))
+    own = {name: Outdone(ndcg=0.1, gain=0.8, standard_error=0.001) for name in OWN}
+    record = TrackRecord(
+        created=alone.created,
+        platform="shop",
+        release="cd" * 32,
+        first=datetime(2024, 4, 1, tzinfo=UTC),
+        last=datetime(2024, 4, 30, tzinfo=UTC),
+        past=Past(users=100, ndcg=0.9, own=own),
+    )
+    told = issue(shop, replace(judged(shop), past=record), tmp_path)
+    assert alone.both is alone.past is None
+    assert told.past == record
+    assert told.both.gain > alone.difference.difference / record.past.ndcg
+    assert verify(tmp_path, "shop").deviations == ()
+    page = html.unescape(render_page(told))
+    assert "An earlier release" in page
+    assert "+88.9 %, 100 users, 2024-04-01 to 2024-04-30" in page
+    assert "this decides" in page
 
 
 def test_a_gain_is_served_and_harm_ruled_out_and_a_loss_is_not():
