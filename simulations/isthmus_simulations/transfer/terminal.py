@@ -42,6 +42,8 @@ def _platforms(results: TransferResults) -> Table:
         "alone: the baseline that is best at the gate; gate: seeds in which it serves the "
         "candidate, and the lift of what it serves"
     )
+    if results.method.windows > 1:
+        made.caption += "; gates look at two windows where events have times"
     made.caption_justify = "left"
     return made
 

@@ -51,6 +51,15 @@ def test_every_figure_of_the_main_comparison_stands_there(text):
         assert goal.name.replace(">", "&gt;") in text
 
 
+def test_two_windows_are_said():
+    results = analysed(seeds_of({CANDIDATE: 0.2}), windows=2)
+    told = io.StringIO()
+    Console(file=told, width=80).print(render_terminal(results))
+    for text in (render(results), told.getvalue()):
+        assert "two windows" in " ".join(text.split())
+    assert "two windows" not in render(RESULTS)
+
+
 def test_names_from_data_stay_text():
     shops = {HOSTILE: (platform_facts(50), values(range(50), {}))}
     results = analysed([cell(**shops)])
