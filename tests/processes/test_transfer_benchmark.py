@@ -93,3 +93,17 @@ def test_cells_of_other_options_are_refused(continued, folder):
     assert "rounds 1 → 2" in refused.stderr
     assert "--restart" in refused.stderr
     assert (folder / "out" / "transfer.json").read_text() == continued.stdout
+
+
+def test_a_second_window_is_added_to_the_cells_that_are_there(continued, folder, killed):
+    one = TransferResults.model_validate_json(continued.stdout)
+    done = run(folder, "--windows", "2", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    cells = folder / "out" / "cells"
+    assert (cells / "two-shops-1" / "cell.json").stat().st_mtime_ns == killed
+    assert (cells / "two-shops-earlier-1" / "cell.json").exists()
+    two = TransferResults.model_validate_json(done.stdout)
+    assert (one.method.windows, two.method.windows) == (1, 2)
+    assert list(two.scenarios) == ["two-shops"]
+    for before, after in zip(one.platforms, two.platforms, strict=True):
+        assert after.models == before.models
