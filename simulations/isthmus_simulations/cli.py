@@ -90,6 +90,15 @@ RecordOption = Annotated[
     Path | None,
     folder("An earlier run, on data up to this one's test, that the gates remember.", panel=HOW),
 ]
+WindowsOption = Annotated[
+    int,
+    text(
+        "Windows that the gates look at; 2 makes the earlier run first, for twice the work.",
+        panel=HOW,
+        min=1,
+        max=2,
+    ),
+]
 SecureOption = Annotated[
     bool,
     switch(
@@ -161,6 +170,7 @@ def simulate(
     sequence_models: SequenceOption = False,
     encoder: EncoderOption = None,
     record: RecordOption = None,
+    windows: WindowsOption = 1,
     secure_aggregation: SecureOption = False,
     privacy: PrivacyOption = "none",
     epsilon: EpsilonOption = 8.0,
@@ -194,6 +204,7 @@ def simulate(
         newcomer=newcomer,
         encoder=encoder,
         record=record,
+        windows=windows,
         rounds=rounds,
         local_epochs=local_epochs,
         learning_rate=learning_rate,

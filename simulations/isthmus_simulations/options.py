@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from isthmus.errors import ScenarioError
@@ -36,6 +36,8 @@ class SimulationOptions(BaseModel):
         secure_aggregation: whether the server sees sums over platforms only.
         record: folder of a run on data as they stood when this one's test window began; what its
             candidate turned out to be worth counts at the gate.
+        windows: that the gates look at; 2 makes the record itself, by a run one window before.
+        earlier: this is such a run: the scenario as it stood one window before.
         privacy: the trust mode of differential privacy; none trains without.
         epsilon: of a private run, for one user of one platform.
         colluders: platforms that may work together with the server against another; pooled alone.
@@ -67,6 +69,8 @@ class SimulationOptions(BaseModel):
     sequence_models: bool = False
     secure_aggregation: bool = False
     record: Path | None = None
+    windows: int = Field(default=1, ge=1, le=2)
+    earlier: bool = False
     privacy: Trust = "none"
     epsilon: float = Field(default=8.0, gt=0, le=200)
     colluders: int = Field(default=0, ge=0)
@@ -77,6 +81,17 @@ class SimulationOptions(BaseModel):
     engine: Engine = "memory"
     workers: int | None = Field(default=None, ge=1)
     resume: bool = False
+
+    @model_validator(mode="after")
+    def _one_record(self) -> Self:
+        if self.windows > 1 and self.record is not None:
+            raise ValueError("--windows 2 makes the record that --record names: leave one out")
+        if self.windows > 1 and self.privacy != "none":
+            raise ValueError(
+                "--windows 2 trains two releases on the same users, and --epsilon is of one: make "
+                "the earlier run by itself (`end` under [split]) and give it as --record"
+            )
+        return self
 
     @property
     def planted(self) -> int:
@@ -105,6 +120,8 @@ DEPENDENT = (
     "sequence_models",
     "secure_aggregation",
     "record",
+    "windows",
+    "earlier",
     "privacy",
     "epsilon",
     "colluders",
@@ -129,6 +146,8 @@ def checked(**values: Any) -> SimulationOptions:
 
 
 def _finding(detail: ErrorDetails) -> str:
+    if not detail["loc"]:  # of several options together
+        return detail["msg"].removeprefix("Value error, ")
     option = "--" + str(detail["loc"][0]).replace("_", "-")
     return f"{option} {detail['input']}: {detail['msg'].lower()}"
 

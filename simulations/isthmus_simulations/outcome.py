@@ -61,6 +61,7 @@ class Outcome:
     ranking: RunResult  # the rounds that trained the shared ranker
     platforms: dict[str, PlatformResults]
     newcomer: Newcomer | None
+    warnings: tuple[str, ...]  # of the run; the data's own are in `prepared`
 
     @property
     def released_ranker(self) -> Shared | None:
@@ -107,7 +108,7 @@ def _results(outcome: Outcome, scenario: Scenario) -> Results:
         cost=_cost(outcome),
         config=_config(outcome),
         versions=versions(),
-        warnings=(*prepared.warnings, *drowned(privacy)),
+        warnings=(*prepared.warnings, *outcome.warnings, *drowned(privacy)),
     )
 
 

@@ -32,6 +32,8 @@ MARK: Final = "run.json"
 LOCK: Final = ".lock"
 RESULTS: Final = "results.json"
 REPORT: Final = "report.html"
+EARLIER: Final = "earlier"
+"""The run of one window before, which a run with two windows makes for itself."""
 
 
 @contextmanager

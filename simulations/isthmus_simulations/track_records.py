@@ -15,7 +15,9 @@ Records = Mapping[str, TrackRecord]
 def records_for(
     run: Path | None, platforms: Sequence[str], own: tuple[str, ...], test_start: str | None
 ) -> Records:
-    """Each platform's record of an earlier run; empty without one.
+    """The records that an earlier run left of these platforms; empty without one.
+
+    A platform that it left none of, since it was not there or has no times, is not among them.
 
     Args:
         run: the earlier run's folder.
@@ -25,7 +27,7 @@ def records_for(
 
     Raises:
         ScenarioError: the split is not by the clock, so that nothing came earlier.
-        DataMissingError: the run has no record of a platform.
+        DataMissingError: the run left no record of any of the platforms.
         DataInvalidError: a record is damaged, does not fit, or has seen the test window.
     """
     if run is None:
@@ -35,17 +37,27 @@ def records_for(
             f"--record {run}: the scenario is split without times, so that no run is earlier",
             hint="leave --record out",
         )
-    if not (run / FOLDER).is_dir():
+    files = {name: run / FOLDER / f"{name}.json" for name in platforms}
+    there = {name: path for name, path in files.items() if path.exists()}
+    if not there:
         raise DataMissingError(
-            f"{run} holds no track records",
+            f"{run} holds no track records of {', '.join(platforms)}",
             hint="name the folder of a finished run of `isthmus simulate` with times",
         )
     before = datetime.fromisoformat(test_start)
-    return {name: _record(run, name, own, before) for name in platforms}
+    return {name: _record(path, name, own, before) for name, path in there.items()}
 
 
-def _record(run: Path, platform: str, own: tuple[str, ...], before: datetime) -> TrackRecord:
-    path = run / FOLDER / f"{platform}.json"
+def without_memory(platforms: Sequence[str], records: Records) -> tuple[str, ...]:
+    """A line for each platform whose gate knows one window while others know two."""
+    return tuple(
+        f"{name}: the earlier run left no record of it, so that its gate knows one window"
+        for name in platforms
+        if name not in records
+    )
+
+
+def _record(path: Path, platform: str, own: tuple[str, ...], before: datetime) -> TrackRecord:
     found = TrackRecord.load(path)
     require_usable(found, path, platform=platform, own=own, before=before)
     return found

@@ -1,4 +1,4 @@
-"""`isthmus simulate --record`: an earlier run of the same shops counts at a later run's gates."""
+"""`isthmus simulate --record` and `--windows 2`: an earlier run counts at a later run's gates."""
 
 import json
 import os
@@ -54,6 +54,17 @@ def _first(folder):
     return json.loads(done.stdout)
 
 
+@pytest.fixture(name="later", scope="module")
+def _later(folder, first):
+    """A run that is given the record of one that was made by hand, one window before."""
+    earlier = one_window_before((folder / "two-shops.toml").read_text(), first["split"])
+    (folder / "earlier.toml").write_text(earlier)
+    assert simulate(folder, "earlier.toml", "earlier").returncode == 0
+    done = simulate(folder, "two-shops.toml", "later", "--record", "earlier")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
 def test_a_run_that_has_seen_the_test_window_is_refused(folder, first):
     assert first["platforms"]["books"]["gate"]["both"] is None
     done = simulate(folder, "two-shops.toml", "second", "--record", "first")
@@ -68,13 +79,8 @@ def test_a_folder_without_records_is_refused(folder, first):
     assert "holds no track records" in done.stderr
 
 
-def test_an_earlier_run_is_in_every_certificate_and_can_be_verified(folder, first):
-    earlier = one_window_before((folder / "two-shops.toml").read_text(), first["split"])
-    (folder / "earlier.toml").write_text(earlier)
-    assert simulate(folder, "earlier.toml", "earlier").returncode == 0
-    done = simulate(folder, "two-shops.toml", "later", "--record", "earlier", "--force")
-    assert done.returncode == 0, done.stderr
-    for name, platform in json.loads(done.stdout)["platforms"].items():
+def test_an_earlier_run_is_in_every_certificate_and_can_be_verified(folder, first, later):
+    for name, platform in later["platforms"].items():
         told = Certificate.load(folder / "later" / "certificates" / f"{name}.json")
         assert told.past == TrackRecord.load(folder / "earlier" / "records" / f"{name}.json")
         assert platform["models"] == first["platforms"][name]["models"]
@@ -83,8 +89,30 @@ def test_an_earlier_run_is_in_every_certificate_and_can_be_verified(folder, firs
         if both is not None:
             sure = both["gain"] > both["standard_error"]
             assert platform["gate"]["decision"] == ("federated" if sure else "local")
+    verify(folder, "later")
+
+
+def test_two_windows_make_the_very_same_record_themselves(folder, later):
+    """Against what one does by hand: a scenario file of its own, then `--record`."""
+    assert later
+    done = simulate(folder, "two-shops.toml", "itself", "--windows", "2")
+    assert done.returncode == 0, done.stderr
+    assert gates(folder / "itself") == gates(folder / "later")
+    assert gates(folder / "itself" / "earlier") == gates(folder / "earlier")
+    verify(folder, "itself")
+    again = simulate(folder, "two-shops.toml", "itself", "--windows", "2")
+    assert (again.returncode, again.stdout) == (0, done.stdout)
+
+
+def gates(run):
+    """What every platform's gate and test said."""
+    platforms = json.loads((run / "results.json").read_text())["platforms"]
+    return {name: (each["gate"], each["models"]) for name, each in platforms.items()}
+
+
+def verify(folder, run):
     verified = subprocess.run(
-        [ISTHMUS, "client", "certificate", "later", "--verify"],
+        [ISTHMUS, "client", "certificate", run, "--verify"],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -336,6 +336,11 @@ class Scenario(_Model):
             raise ValueError(f"[quick] names unknown platforms: {', '.join(unknown)}")
         return self
 
+    def earlier(self, validation: str, test: str) -> Scenario:
+        """The scenario one window before; the moments are those of `SplitPlan.earlier`."""
+        split = self.split.earlier(validation, test)
+        return self.model_copy(update={"name": earlier_name(self.name), "split": split})
+
     @property
     def embedded(self) -> bool:
         """Whether a platform is carved from the purchases that come with the installation."""
@@ -358,6 +363,11 @@ class Scenario(_Model):
     def _quick_names(self) -> tuple[str, ...]:
         """The platforms that the small variant keeps."""
         return self.quick.platforms or tuple(p.name for p in self.platforms[:3])
+
+
+def earlier_name(scenario: str) -> str:
+    """The name of a scenario one window before."""
+    return f"{scenario}-earlier"
 
 
 def _tighter(limit: int, other: int) -> int:

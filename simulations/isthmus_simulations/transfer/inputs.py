@@ -10,7 +10,7 @@ from isthmus.errors import DataMissingError, ScenarioError
 from isthmus.progress import Progress
 from isthmus_client.platform import Platform
 from isthmus_client.platform_files import load_platform, save_platform
-from isthmus_simulations.scenarios import Prepared, Scenario, load_scenario, prepare
+from isthmus_simulations.scenarios import Prepared, Scenario, earlier_name, load_scenario, prepare
 from isthmus_simulations.transfer.identity import data_digest
 from isthmus_simulations.transfer.options import DEFAULT_SCENARIOS, TransferOptions
 
@@ -94,14 +94,8 @@ def _windows(
     found, cuts = _prepare(asked, scenario, options, folder, progress)
     if cuts is None or options.windows == 1:
         return (found,)
-    update = {"name": earlier_name(scenario.name), "split": scenario.split.earlier(*cuts)}
-    before, _ = _prepare(asked, scenario.model_copy(update=update), options, folder, progress)
+    before, _ = _prepare(asked, scenario.earlier(*cuts), options, folder, progress)
     return found, replace(before, record_of=found.name)
-
-
-def earlier_name(scenario: str) -> str:
-    """The name of a scenario's cells one window before."""
-    return f"{scenario}-earlier"
 
 
 def _prepare(

@@ -37,6 +37,18 @@ def test_every_wrong_value_is_named():
 
 
 @pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"record": OUT}, "leave one out"),
+        ({"privacy": "pooled"}, "two releases on the same users, and --epsilon is of one"),
+    ],
+)
+def test_what_two_windows_do_not_go_with(more, said):
+    with pytest.raises(ScenarioError, match=f"^--windows 2 .*{said}"):
+        checked(out=OUT, windows=2, **more)
+
+
+@pytest.mark.parametrize(
     ("arguments", "folder"),
     [
         ({"scenario": "journey", "seed": 7, "quick": False}, "journey-7"),

@@ -1,4 +1,4 @@
-"""Records of an earlier run: all of them there and fit for use, or the run does not begin."""
+"""Records of an earlier run: fit for use, or the run does not begin."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import pytest
 
 from isthmus.errors import DataInvalidError, DataMissingError, ScenarioError
 from isthmus_client.track_record import FOLDER, Outdone, Past, TrackRecord
-from isthmus_simulations.track_records import records_for
+from isthmus_simulations.track_records import records_for, without_memory
 
 OWN = ("popularity", "local")
 TEST = "2024-05-01T00:00:00+00:00"
@@ -36,6 +36,13 @@ def test_every_member_has_its_own(run):
     }
 
 
+def test_who_was_not_there_is_told_and_goes_without(run):
+    found = records_for(run, ["east", "north"], OWN, TEST)
+    assert list(found) == ["east"]
+    (line,) = without_memory(["east", "north"], found)
+    assert line.startswith("north: the earlier run left no record")
+
+
 def test_none_were_asked_for():
     assert records_for(None, ["east"], OWN, None) == {}
 
@@ -44,7 +51,7 @@ def test_none_were_asked_for():
     ("platforms", "own", "test_start", "error", "said"),
     [
         (["east"], OWN, None, ScenarioError, "split without times"),
-        (["east", "north"], OWN, TEST, DataMissingError, r"north\.json"),
+        (["north"], OWN, TEST, DataMissingError, "no track records of north"),
         (["east"], (*OWN, "item_knn"), TEST, DataInvalidError, "does not know the models item_knn"),
         (["east"], OWN, "2024-04-15T00:00:00+00:00", DataInvalidError, "would know the test"),
     ],
@@ -55,5 +62,5 @@ def test_what_cannot_be_used_is_named(run, platforms, own, test_start, error, sa
 
 
 def test_a_folder_without_records_is_said_to_be_one(tmp_path):
-    with pytest.raises(DataMissingError, match="holds no track records"):
+    with pytest.raises(DataMissingError, match="holds no track records of east"):
         records_for(tmp_path, ["east"], OWN, TEST)
