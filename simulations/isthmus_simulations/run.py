@@ -124,7 +124,8 @@ def _measure_all(job: Job, prepared: Prepared, record: Path | None) -> Outcome:
         ranking, rankers = train_rankers(job, workspaces, run.best, alone, pooled, own)
     with job.clock.stage("evaluation"):
         platforms = _report(job, workspaces, (run, ranking), rankers, records)
-    day_one = _day_one(job, newcomer, run, ranking)
+    # An earlier run is there for its members' records: it has no first day to measure.
+    day_one = _day_one(job, None if job.options.earlier else newcomer, run, ranking)
     return Outcome(job, prepared, workspaces, run, ranking, platforms, day_one, warnings)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from isthmus.errors import DataMissingError, ScenarioError
 from isthmus_client.track_record import FOLDER, TrackRecord, require_usable
+from isthmus_simulations.run_folder import MARK, RESULTS
 
 Records = Mapping[str, TrackRecord]
 
@@ -27,7 +28,7 @@ def records_for(
 
     Raises:
         ScenarioError: the split is not by the clock, so that nothing came earlier.
-        DataMissingError: the run left no record of any of the platforms.
+        DataMissingError: the run is not finished, or left no record of any of the platforms.
         DataInvalidError: a record is damaged, does not fit, or has seen the test window.
     """
     if run is None:
@@ -36,6 +37,11 @@ def records_for(
         raise ScenarioError(
             f"--record {run}: the scenario is split without times, so that no run is earlier",
             hint="leave --record out",
+        )
+    if (run / MARK).exists() and not (run / RESULTS).exists():
+        raise DataMissingError(
+            f"{run} is not finished, so that records may be missing",
+            hint="run it to its end with the command that began it",
         )
     files = {name: run / FOLDER / f"{name}.json" for name in platforms}
     there = {name: path for name, path in files.items() if path.exists()}

@@ -6,6 +6,7 @@ import pytest
 
 from isthmus.errors import DataInvalidError, DataMissingError, ScenarioError
 from isthmus_client.track_record import FOLDER, Outdone, Past, TrackRecord
+from isthmus_simulations.run_folder import MARK, RESULTS
 from isthmus_simulations.track_records import records_for, without_memory
 
 OWN = ("popularity", "local")
@@ -41,6 +42,14 @@ def test_who_was_not_there_is_told_and_goes_without(run):
     assert list(found) == ["east"]
     (line,) = without_memory(["east", "north"], found)
     assert line.startswith("north: the earlier run left no record")
+
+
+def test_a_run_that_is_not_finished_may_still_leave_records(run):
+    (run / MARK).touch()
+    with pytest.raises(DataMissingError, match="is not finished"):
+        records_for(run, ["east", "west"], OWN, TEST)
+    (run / RESULTS).touch()
+    assert len(records_for(run, ["east", "west"], OWN, TEST)) == 2
 
 
 def test_none_were_asked_for():
